@@ -1,0 +1,80 @@
+//! What can go wrong in `ragtune-core`, in terms a caller can act on.
+
+use std::path::PathBuf;
+
+/// The result of this crate's functions.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// An error that a user's own implementation of a trait raised.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// What can go wrong with contracts, models and their files.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A file or folder could not be read or written.
+    #[error("cannot access {}", path.display())]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the operating system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A part that the caller supplied (an embedder, a generator, ...) failed.
+    #[error("{component} failed")]
+    External {
+        /// The name of the part.
+        component: String,
+        /// Its own error.
+        #[source]
+        source: BoxError,
+    },
+    /// The caller asked the work to stop.
+    #[error("the work was cancelled")]
+    Cancelled,
+    /// An argument lies outside what the function takes.
+    #[error("{argument}: {reason}")]
+    InvalidArgument {
+        /// The argument or option.
+        argument: &'static str,
+        /// What is wrong and what would be right.
+        reason: String,
+    },
+    /// A vector has another number of components than its space.
+    #[error("{what} has {found} components where {expected} are expected")]
+    Dimension {
+        /// Which vector.
+        what: String,
+        /// Components of the space.
+        expected: usize,
+        /// Components found.
+        found: usize,
+    },
+    /// A number that must be finite is NaN or infinite.
+    #[error("{what} is not a finite number: {value}")]
+    NotFinite {
+        /// Which number.
+        what: String,
+        /// The value found.
+        value: f32,
+    },
+}
+
+impl Error {
+    /// Wraps an error of a user's own part.
+    pub fn external(component: impl Into<String>, source: impl Into<BoxError>) -> Self {
+        Self::External {
+            component: component.into(),
+            source: source.into(),
+        }
+    }
+
+    /// Wraps an operating system error with the path that it is about.
+    pub fn io(path: impl Into<PathBuf>, source: std::io::Error) -> Self {
+        Self::Io {
+            path: path.into(),
+            source,
+        }
+    }
+}

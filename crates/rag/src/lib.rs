@@ -1,0 +1,1 @@
+//! `Rag::builder()`: answers with citations over the user's own documents.

@@ -1,0 +1,5 @@
+//! Documents to passages.
+
+mod chunker;
+
+pub use chunker::{ChunkSpan, Chunker};

@@ -1,0 +1,5 @@
+//! Files to documents.
+
+mod loader;
+
+pub use loader::{Loaded, Loader};

@@ -1,0 +1,1 @@
+//! Fine-tuning. Nothing here yet; the README says what works today.

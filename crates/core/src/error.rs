@@ -59,6 +59,24 @@ pub enum Error {
         /// The value found.
         value: f32,
     },
+    /// A checkpoint names an activation function that does not exist here.
+    #[error("unknown activation function {found:?}; known are {}", known.join(", "))]
+    UnknownActivation {
+        /// The name found, usually `hidden_act` of `config.json`.
+        found: String,
+        /// The names that exist.
+        known: Vec<&'static str>,
+    },
+    /// An id points behind the last row of an embedding table.
+    #[error("{table} has {rows} rows, so it has no id {id}; do tokenizer and weights belong together?")]
+    UnknownId {
+        /// The table's module path in the checkpoint.
+        table: String,
+        /// The id asked for.
+        id: u32,
+        /// Rows of the table.
+        rows: usize,
+    },
 }
 
 impl Error {

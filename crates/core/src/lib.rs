@@ -2,7 +2,13 @@
 //!
 //! The traits know no tensors: an application that brings its own models builds without the `models` feature.
 
+#[cfg(feature = "models")]
+pub mod device;
 pub mod error;
+#[cfg(feature = "models")]
+pub mod kernels;
+#[cfg(feature = "models")]
+pub mod nn;
 pub mod progress;
 #[cfg(feature = "testing")]
 pub mod testing;

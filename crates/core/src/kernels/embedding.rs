@@ -1,0 +1,26 @@
+//! Rows of a table by id.
+//!
+//! Letters: `t` tokens, `v` vocabulary, `h` hidden width.
+
+use burn::tensor::{Int, Tensor, TensorData};
+
+/// Gathers rows of `table`; the caller has checked that every id is below `v`.
+///
+/// # Shapes
+///
+/// `table [v, h]`, `ids [t] -> [t, h]`.
+#[must_use]
+pub fn embedding(table: &Tensor<2>, ids: &[u32]) -> Tensor<2> {
+    composed(table, ids)
+}
+
+fn composed(table: &Tensor<2>, ids: &[u32]) -> Tensor<2> {
+    let [_, h] = table.dims();
+    let device = table.device();
+    if ids.is_empty() {
+        return Tensor::zeros([0, h], &device);
+    }
+    let ids: Vec<i32> = ids.iter().map(|id| id.cast_signed()).collect();
+    let ids = Tensor::<1, Int>::from_data(TensorData::from(ids.as_slice()), &device);
+    table.clone().select(0, ids)
+}

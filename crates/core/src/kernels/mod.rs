@@ -1,0 +1,16 @@
+//! The operations that decide how fast a model runs, each with a plain twin composed of burn's own operations.
+//!
+//! On the CPU backend an operation runs as one fused pass; on every other backend, and wherever gradients are recorded,
+//! its composed twin runs instead. Callers see one function and need not know which of the two answered.
+
+mod activation;
+mod attention;
+mod embedding;
+mod layer_norm;
+mod linear;
+
+pub use activation::{Activation, activate};
+pub use attention::{AttentionOptions, attention};
+pub use embedding::embedding;
+pub use layer_norm::layer_norm;
+pub use linear::linear;

@@ -1,0 +1,83 @@
+//! A table of vectors, looked up by id.
+//!
+//! Letters: `t` tokens, `v` rows of the table, `h` hidden width.
+
+use burn::tensor::Tensor;
+
+use crate::{Error, Result, kernels};
+
+/// A table of which rows are taken by id: words, positions, token types.
+///
+/// # Example
+///
+/// ```
+/// # #[cfg(feature = "cpu")] {
+/// use burn::tensor::Tensor;
+/// use ragtune_core::{device, nn::Embedding};
+///
+/// let table = Tensor::from_floats([[0.0, 0.5], [1.0, 1.5]], &device::cpu());
+/// let words = Embedding::new("embeddings.word_embeddings", table);
+/// assert_eq!(words.forward(&[1, 0])?.into_data().to_vec::<f32>().unwrap(), [1.0, 1.5, 0.0, 0.5]);
+/// assert!(words.forward(&[2]).is_err());
+/// # }
+/// # Ok::<(), ragtune_core::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Embedding {
+    slot: String,
+    weight: Tensor<2>,
+}
+
+impl Embedding {
+    /// A table as the checkpoint stores it; `slot` is its module path there.
+    ///
+    /// # Shapes
+    ///
+    /// `weight [v, h]`.
+    #[must_use]
+    pub fn new(slot: impl Into<String>, weight: Tensor<2>) -> Self {
+        Self {
+            slot: slot.into(),
+            weight,
+        }
+    }
+
+    /// The module path in the checkpoint.
+    #[must_use]
+    pub fn slot(&self) -> &str {
+        &self.slot
+    }
+
+    /// Number of rows `v`.
+    #[must_use]
+    pub fn num_embeddings(&self) -> usize {
+        self.weight.dims()[0]
+    }
+
+    /// Width `h` of a row.
+    #[must_use]
+    pub fn embedding_dim(&self) -> usize {
+        self.weight.dims()[1]
+    }
+
+    /// The rows of the ids, in their order.
+    ///
+    /// # Shapes
+    ///
+    /// `ids [t] -> [t, h]`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::UnknownId`] for an id that the table does not have.
+    pub fn forward(&self, ids: &[u32]) -> Result<Tensor<2>> {
+        let rows = self.num_embeddings();
+        match ids.iter().find(|id| **id as usize >= rows) {
+            Some(id) => Err(Error::UnknownId {
+                table: self.slot.clone(),
+                id: *id,
+                rows,
+            }),
+            None => Ok(kernels::embedding(&self.weight, ids)),
+        }
+    }
+}

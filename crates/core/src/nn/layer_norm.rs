@@ -1,0 +1,91 @@
+//! Layer normalisation with checkpoint names.
+//!
+//! Letters: `t` tokens, `h` hidden width.
+
+use burn::tensor::Tensor;
+
+use crate::{Error, Result, kernels};
+
+/// Brings each row to mean 0 and variance 1, then scales and shifts its components.
+///
+/// # Example
+///
+/// ```
+/// # #[cfg(feature = "cpu")] {
+/// use burn::tensor::Tensor;
+/// use ragtune_core::{device, nn::LayerNorm};
+///
+/// let device = device::cpu();
+/// let norm = LayerNorm::new(
+///     "embeddings.LayerNorm",
+///     Tensor::ones([2], &device),
+///     Tensor::zeros([2], &device),
+///     1e-12,
+/// )?;
+/// let y = norm.forward(Tensor::from_floats([[1.0, 3.0]], &device));
+/// assert_eq!(y.into_data().to_vec::<f32>().unwrap(), [-1.0, 1.0]);
+/// # }
+/// # Ok::<(), ragtune_core::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct LayerNorm {
+    slot: String,
+    weight: Tensor<1>,
+    bias: Tensor<1>,
+    eps: f64,
+}
+
+impl LayerNorm {
+    /// A norm with the checkpoint's weight and bias; `eps` is `layer_norm_eps` of `config.json`, added to the variance.
+    ///
+    /// # Shapes
+    ///
+    /// `weight [h]`, `bias [h]`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Dimension`] when weight and bias differ in length.
+    pub fn new(slot: impl Into<String>, weight: Tensor<1>, bias: Tensor<1>, eps: f64) -> Result<Self> {
+        let slot = slot.into();
+        let ([expected], [found]) = (weight.dims(), bias.dims());
+        if expected != found {
+            return Err(Error::Dimension {
+                what: format!("{slot}.bias"),
+                expected,
+                found,
+            });
+        }
+        Ok(Self {
+            slot,
+            weight,
+            bias,
+            eps,
+        })
+    }
+
+    /// The module path in the checkpoint.
+    #[must_use]
+    pub fn slot(&self) -> &str {
+        &self.slot
+    }
+
+    /// Normalises each row.
+    ///
+    /// # Shapes
+    ///
+    /// `[t, h] -> [t, h]`.
+    #[must_use]
+    pub fn forward(&self, x: Tensor<2>) -> Tensor<2> {
+        kernels::layer_norm(x, None, &self.weight, &self.bias, self.eps)
+    }
+
+    /// Normalises each row of `x + residual` in one pass.
+    ///
+    /// # Shapes
+    ///
+    /// `x [t, h]`, `residual [t, h] -> [t, h]`.
+    #[must_use]
+    pub fn forward_residual(&self, x: Tensor<2>, residual: Tensor<2>) -> Tensor<2> {
+        kernels::layer_norm(x, Some(residual), &self.weight, &self.bias, self.eps)
+    }
+}

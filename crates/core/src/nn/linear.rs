@@ -1,0 +1,112 @@
+//! A linear layer that knows its place in the checkpoint.
+//!
+//! Letters: `t` tokens, `i` input width, `o` output width.
+
+use burn::tensor::Tensor;
+
+use super::{Activation, Context};
+use crate::{Error, Result, kernels};
+
+/// `x weight^T + bias`, always on rows: callers flatten to `[t, i]` first, so that no weight is ever copied.
+///
+/// # Example
+///
+/// ```
+/// # #[cfg(feature = "cpu")] {
+/// use burn::tensor::Tensor;
+/// use ragtune_core::{device, nn::{Context, Linear, Segments}};
+///
+/// let device = device::cpu();
+/// let weight = Tensor::from_floats([[1.0, 0.0], [0.0, 2.0], [1.0, 1.0]], &device);
+/// let dense = Linear::new("encoder.layer.0.output.dense", weight, None)?;
+/// let context = Context::new(Segments::from_lengths([1]));
+/// let y = dense.forward(Tensor::from_floats([[3.0, 4.0]], &device), &context);
+/// assert_eq!(y.into_data().to_vec::<f32>().unwrap(), [3.0, 8.0, 7.0]);
+/// # }
+/// # Ok::<(), ragtune_core::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Linear {
+    slot: String,
+    weight: Tensor<2>,
+    bias: Option<Tensor<1>>,
+}
+
+impl Linear {
+    /// A layer of the given weight and bias; `slot` is its module path in the checkpoint, by which adapters find it.
+    ///
+    /// # Shapes
+    ///
+    /// `weight [o, i]` as checkpoints store it, `bias [o]`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Dimension`] when the bias does not have `o` components.
+    pub fn new(slot: impl Into<String>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Result<Self> {
+        let slot = slot.into();
+        let [o, _] = weight.dims();
+        if let Some(bias) = &bias {
+            let [found] = bias.dims();
+            if found != o {
+                return Err(Error::Dimension {
+                    what: format!("{slot}.bias"),
+                    expected: o,
+                    found,
+                });
+            }
+        }
+        Ok(Self { slot, weight, bias })
+    }
+
+    /// The module path in the checkpoint.
+    #[must_use]
+    pub fn slot(&self) -> &str {
+        &self.slot
+    }
+
+    /// Input width `i`.
+    #[must_use]
+    pub fn in_features(&self) -> usize {
+        self.weight.dims()[1]
+    }
+
+    /// Output width `o`.
+    #[must_use]
+    pub fn out_features(&self) -> usize {
+        self.weight.dims()[0]
+    }
+
+    /// The affine map of each row.
+    ///
+    /// # Shapes
+    ///
+    /// `[t, i] -> [t, o]`.
+    #[must_use]
+    pub fn forward(&self, x: Tensor<2>, _context: &Context) -> Tensor<2> {
+        kernels::linear(x, &self.weight, self.bias.as_ref(), None)
+    }
+
+    /// The affine map of each row and, in the same pass, the activation.
+    ///
+    /// # Shapes
+    ///
+    /// `[t, i] -> [t, o]`.
+    #[must_use]
+    pub fn forward_activated(&self, x: Tensor<2>, activation: Activation, _context: &Context) -> Tensor<2> {
+        kernels::linear(x, &self.weight, self.bias.as_ref(), Some(activation))
+    }
+
+    /// Several layers on the same rows, such as query, key and value.
+    ///
+    /// # Shapes
+    ///
+    /// `[t, i] -> [t, o]` of each layer.
+    #[must_use]
+    pub fn forward_each<const N: usize>(
+        layers: [&Self; N],
+        x: Tensor<2>,
+        context: &Context,
+    ) -> [Tensor<2>; N] {
+        layers.map(|layer| layer.forward(x.clone(), context))
+    }
+}

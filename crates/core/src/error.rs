@@ -77,6 +77,75 @@ pub enum Error {
         /// Rows of the table.
         rows: usize,
     },
+    /// A file that a model needs is not in its folder.
+    #[error("{} does not exist: {remedy}", path.display())]
+    MissingFile {
+        /// The file.
+        path: PathBuf,
+        /// What to do about it.
+        remedy: &'static str,
+    },
+    /// A file is not the JSON that is expected.
+    #[error("cannot read {}", path.display())]
+    Json {
+        /// The file.
+        path: PathBuf,
+        /// What the parser said.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// A field of a model's configuration is missing, or has a value that no such model has.
+    #[error("{}: the field {field:?} is {found} where {expected} is expected", path.display())]
+    Config {
+        /// The configuration file.
+        path: PathBuf,
+        /// The field.
+        field: String,
+        /// Its value, or "missing".
+        found: String,
+        /// What would be right.
+        expected: String,
+    },
+    /// A model is of an architecture (or a part of it of a kind) that is not supported.
+    #[error("{}: {field} {found:?} is not supported; supported are {}", path.display(), supported.join(", "))]
+    Unsupported {
+        /// The file that names it.
+        path: PathBuf,
+        /// The field that names it.
+        field: String,
+        /// Its value.
+        found: String,
+        /// The values that are supported.
+        supported: &'static [&'static str],
+    },
+    /// A tokenizer cannot be read, or failed on a text.
+    #[error("the tokenizer {} failed", path.display())]
+    Tokenizer {
+        /// The tokenizer's file.
+        path: PathBuf,
+        /// What it said.
+        #[source]
+        source: BoxError,
+    },
+    /// A checkpoint file is damaged, or is not of the model that its configuration describes.
+    #[cfg(feature = "models")]
+    #[error("cannot load the checkpoint {}", path.display())]
+    Checkpoint {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        source: crate::weights::CheckpointError,
+    },
+    /// A checkpoint lacks tensors that its model needs.
+    #[cfg(feature = "models")]
+    #[error("{} lacks tensors of the model that its configuration describes: {report}", path.display())]
+    MissingTensors {
+        /// The file.
+        path: PathBuf,
+        /// What was applied, what is missing, what is left over.
+        report: Box<crate::weights::LoadReport>,
+    },
 }
 
 impl Error {

@@ -13,6 +13,8 @@ pub mod progress;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod text;
+#[cfg(feature = "models")]
+pub mod weights;
 
 pub use error::{Error, Result};
 pub use progress::Cancel;

@@ -1,0 +1,52 @@
+//! The bytes of a checkpoint, mapped from disk or held in memory.
+//!
+//! Mapping a file is `unsafe` because another process may change or shorten the file while it is mapped. Weights are
+//! copied into tensors while the model loads and the mapping is dropped after that, every access goes through bounds
+//! checked slices, and values are checked when they are copied; the fault tests in `tests/checkpoint_faults.rs` guard
+//! the reading of damaged files.
+#![allow(
+    unsafe_code,
+    reason = "memmap2::Mmap::map is unsafe; see the module's first lines"
+)]
+
+use std::fs::File;
+use std::path::Path;
+use std::sync::Arc;
+
+use memmap2::Mmap;
+
+use crate::error::{Error, Result};
+
+/// Bytes that are shared, not copied.
+#[derive(Clone, Debug)]
+pub(super) enum Bytes {
+    Mapped(Arc<Mmap>),
+    Owned(Arc<Vec<u8>>),
+    Static(&'static [u8]),
+}
+
+impl Bytes {
+    /// Maps a regular file.
+    pub(super) fn map(path: &Path) -> Result<Self> {
+        let file = File::open(path).map_err(|source| Error::io(path, source))?;
+        let metadata = file.metadata().map_err(|source| Error::io(path, source))?;
+        if !metadata.is_file() {
+            let source = std::io::Error::other("it is not a regular file");
+            return Err(Error::io(path, source));
+        }
+        if metadata.len() == 0 {
+            return Ok(Self::Static(&[]));
+        }
+        // SAFETY: the mapping is private to this process and read-only; see the module's first lines for the rest.
+        let mapped = unsafe { Mmap::map(&file) }.map_err(|source| Error::io(path, source))?;
+        Ok(Self::Mapped(Arc::new(mapped)))
+    }
+
+    pub(super) fn as_slice(&self) -> &[u8] {
+        match self {
+            Self::Mapped(bytes) => bytes,
+            Self::Owned(bytes) => bytes,
+            Self::Static(bytes) => bytes,
+        }
+    }
+}

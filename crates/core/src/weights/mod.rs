@@ -1,0 +1,20 @@
+//! Checkpoints: safetensors files, whole or sharded, mapped from disk or held in memory, read as f32 tensors.
+//!
+//! The way of a tensor: [`ModelFiles`] finds the file, [`Checkpoint`] maps it and checks its header, a [`Loader`]
+//! reads the tensors that a model names and keeps account, and a [`LoadReport`] says what was applied and what was
+//! left over.
+
+mod checkpoint;
+mod convert;
+mod error;
+mod files;
+mod header;
+mod loader;
+mod mapped;
+mod suggest;
+
+pub use checkpoint::Checkpoint;
+pub use convert::QUANTISATION_GROUP;
+pub use error::CheckpointError;
+pub use files::ModelFiles;
+pub use loader::{LoadReport, Loader, MissingTensor};

@@ -39,4 +39,39 @@ pub enum Error {
         /// What to do instead.
         remedy: String,
     },
+    /// The lexical index could not be read or written; it is derived from the store and can be built again.
+    #[error("the lexical index could not {action}")]
+    LexicalIndex {
+        /// What was tried.
+        action: &'static str,
+        /// What its library said.
+        #[source]
+        source: ragtune_core::error::BoxError,
+    },
+    /// Another process writes here; reading is possible all the same.
+    #[error("{} is being written by another process: wait for it or stop it", path.display())]
+    Locked {
+        /// The file or folder.
+        path: PathBuf,
+    },
+    /// A line of a data file is not as its format wants it.
+    #[error("{}, line {line}: {reason}", path.display())]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// The line, counted from 1; 0 where it is no single line.
+        line: usize,
+        /// What is wrong.
+        reason: String,
+    },
+}
+
+impl Error {
+    /// Wraps an operating system error with the path that it is about.
+    pub fn io(path: impl Into<PathBuf>, source: std::io::Error) -> Self {
+        Self::Io {
+            path: path.into(),
+            source,
+        }
+    }
 }

@@ -2,12 +2,15 @@
 
 pub mod chunk;
 pub mod error;
+mod fusion;
 pub mod index;
 pub mod load;
+pub mod measure;
 mod retriever;
 
 pub use chunk::{ChunkSpan, Chunker};
 pub use error::{Error, Result};
-pub use index::{Metric, Neighbor, SlotSet, VectorIndex};
+pub use fusion::Fusion;
+pub use index::{Language, LexicalIndex, LexicalOptions, Metric, Neighbor, SlotSet, VectorIndex};
 pub use load::{Loaded, Loader};
 pub use retriever::Retriever;

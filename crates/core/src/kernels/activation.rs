@@ -88,10 +88,15 @@ impl FromStr for Activation {
 /// `[...] -> [...]`, any shape.
 #[must_use]
 pub fn activate<const D: usize>(x: Tensor<D>, kind: Activation) -> Tensor<D> {
+    #[cfg(feature = "cpu")]
+    let x = match super::cpu::into_flex(x) {
+        Ok(x) => return super::cpu::from_flex(super::cpu::activate(x, kind)),
+        Err(x) => x,
+    };
     composed(x, kind)
 }
 
-fn composed<const D: usize>(x: Tensor<D>, kind: Activation) -> Tensor<D> {
+pub(super) fn composed<const D: usize>(x: Tensor<D>, kind: Activation) -> Tensor<D> {
     match kind {
         Activation::Gelu => activation::gelu(x),
         Activation::GeluTanh => activation::gelu_approximate(x),

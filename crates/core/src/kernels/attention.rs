@@ -30,10 +30,38 @@ pub fn attention(
     offsets: &[usize],
     options: AttentionOptions,
 ) -> Tensor<2> {
+    #[cfg(feature = "cpu")]
+    let (q, k, v) = {
+        use super::cpu::{self, from_flex, into_flex};
+        let longest = offsets
+            .windows(2)
+            .map(|pair| pair[1] - pair[0])
+            .max()
+            .unwrap_or(0);
+        let fits = q.dims() == k.dims()
+            && q.dims() == v.dims()
+            && q.dims()[1].is_multiple_of(options.heads)
+            && offsets.last() == Some(&q.dims()[0])
+            && position_bias.is_none_or(|bias| bias.dims()[0] == options.heads && bias.dims()[2] >= longest)
+            && position_bias.is_none_or(|bias| bias.dims()[1] == bias.dims()[2]);
+        let bias = position_bias.map(|bias| into_flex(bias.clone()));
+        match (into_flex(q), into_flex(k), into_flex(v), bias) {
+            (Ok(q), Ok(k), Ok(v), None) if fits => {
+                return from_flex(cpu::attention(q, k, v, None, offsets, options));
+            }
+            (Ok(q), Ok(k), Ok(v), Some(Ok(bias))) if fits => {
+                return from_flex(cpu::attention(q, k, v, Some(&bias), offsets, options));
+            }
+            (q, k, v, _) => {
+                let tensor = |side: Result<_, _>| side.map_or_else(|tensor| tensor, from_flex);
+                (tensor(q), tensor(k), tensor(v))
+            }
+        }
+    };
     composed(q, k, v, position_bias, offsets, options)
 }
 
-fn composed(
+pub(super) fn composed(
     q: Tensor<2>,
     k: Tensor<2>,
     v: Tensor<2>,

@@ -11,10 +11,14 @@ use burn::tensor::{Int, Tensor, TensorData};
 /// `table [v, h]`, `ids [t] -> [t, h]`.
 #[must_use]
 pub fn embedding(table: &Tensor<2>, ids: &[u32]) -> Tensor<2> {
+    #[cfg(feature = "cpu")]
+    if let Ok(table) = super::cpu::into_flex(table.clone()) {
+        return super::cpu::from_flex(super::cpu::embedding(table, ids));
+    }
     composed(table, ids)
 }
 
-fn composed(table: &Tensor<2>, ids: &[u32]) -> Tensor<2> {
+pub(super) fn composed(table: &Tensor<2>, ids: &[u32]) -> Tensor<2> {
     let [_, h] = table.dims();
     let device = table.device();
     if ids.is_empty() {

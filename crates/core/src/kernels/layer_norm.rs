@@ -17,10 +17,38 @@ pub fn layer_norm(
     bias: &Tensor<1>,
     eps: f64,
 ) -> Tensor<2> {
+    #[cfg(feature = "cpu")]
+    let (x, residual) = {
+        use super::cpu::{self, from_flex, into_flex};
+        let [_, h] = x.dims();
+        let fits = weight.dims() == [h]
+            && bias.dims() == [h]
+            && residual
+                .as_ref()
+                .is_none_or(|residual| residual.dims() == x.dims());
+        let residual = residual.map(into_flex);
+        match (
+            into_flex(x),
+            residual,
+            into_flex(weight.clone()),
+            into_flex(bias.clone()),
+        ) {
+            (Ok(x), None, Ok(weight), Ok(bias)) if fits => {
+                return from_flex(cpu::layer_norm(x, None, &weight, &bias, eps));
+            }
+            (Ok(x), Some(Ok(residual)), Ok(weight), Ok(bias)) if fits => {
+                return from_flex(cpu::layer_norm(x, Some(residual), &weight, &bias, eps));
+            }
+            (x, residual, _, _) => {
+                let tensor = |side: Result<_, _>| side.map_or_else(|tensor| tensor, from_flex);
+                (tensor(x), residual.map(tensor))
+            }
+        }
+    };
     composed(x, residual, weight, bias, eps)
 }
 
-fn composed(
+pub(super) fn composed(
     x: Tensor<2>,
     residual: Option<Tensor<2>>,
     weight: &Tensor<1>,

@@ -4,9 +4,9 @@
 
 use burn::tensor::Tensor;
 
-use super::{Activation, activate};
+use super::{Activation, LinearWeight, activation};
 
-/// `activation(x weight^T + bias)`, with the weight as checkpoints store it.
+/// `activation(x weight^T + bias)`.
 ///
 /// # Shapes
 ///
@@ -14,31 +14,43 @@ use super::{Activation, activate};
 #[must_use]
 pub fn linear(
     x: Tensor<2>,
-    weight: &Tensor<2>,
+    weight: &LinearWeight,
     bias: Option<&Tensor<1>>,
     activation: Option<Activation>,
 ) -> Tensor<2> {
+    #[cfg(feature = "cpu")]
+    let x = match weight.panels() {
+        Some(panels) if x.dims()[1] == panels.k() => {
+            use super::cpu::{self, from_flex, into_flex};
+            match (into_flex(x), bias.map(|bias| into_flex(bias.clone()))) {
+                (Ok(x), None) => return from_flex(cpu::linear(x, panels, None, activation)),
+                (Ok(x), Some(Ok(bias))) => return from_flex(cpu::linear(x, panels, Some(&bias), activation)),
+                (x, _) => x.map_or_else(|tensor| tensor, from_flex),
+            }
+        }
+        _ => x,
+    };
     composed(x, weight, bias, activation)
 }
 
-fn composed(
+pub(super) fn composed(
     x: Tensor<2>,
-    weight: &Tensor<2>,
+    weight: &LinearWeight,
     bias: Option<&Tensor<1>>,
     activation: Option<Activation>,
 ) -> Tensor<2> {
     let [t, _] = x.dims();
+    let [o, _] = weight.dims();
     if t == 0 {
-        let [o, _] = weight.dims();
         return Tensor::zeros([0, o], &x.device());
     }
-    let y = x.matmul(weight.clone().transpose()); // a view of the weight, not a copy
+    let y = x.matmul(weight.to_tensor().transpose()); // [t, o]; the transpose is a view
     let y = match bias {
         Some(bias) => y + bias.clone().unsqueeze(),
         None => y,
     };
     match activation {
-        Some(activation) => activate(y, activation),
+        Some(kind) => activation::composed(y, kind),
         None => y,
     }
 }

@@ -5,12 +5,18 @@
 
 mod activation;
 mod attention;
+#[cfg(feature = "cpu")]
+mod cpu;
 mod embedding;
 mod layer_norm;
 mod linear;
+#[cfg(all(test, feature = "cpu"))]
+mod twins;
+mod weight;
 
 pub use activation::{Activation, activate};
 pub use attention::{AttentionOptions, attention};
 pub use embedding::embedding;
 pub use layer_norm::layer_norm;
 pub use linear::linear;
+pub use weight::LinearWeight;

@@ -17,7 +17,7 @@ use crate::{Error, Result, kernels};
 ///
 /// let table = Tensor::from_floats([[0.0, 0.5], [1.0, 1.5]], &device::cpu());
 /// let words = Embedding::new("embeddings.word_embeddings", table);
-/// assert_eq!(words.forward(&[1, 0])?.into_data().to_vec::<f32>().unwrap(), [1.0, 1.5, 0.0, 0.5]);
+/// assert_eq!(words.forward(&[1, 0])?.into_data().try_to_vec::<f32>().unwrap(), [1.0, 1.5, 0.0, 0.5]);
 /// assert!(words.forward(&[2]).is_err());
 /// # }
 /// # Ok::<(), ragtune_core::Error>(())

@@ -23,7 +23,7 @@ use crate::{Error, Result, kernels};
 ///     1e-12,
 /// )?;
 /// let y = norm.forward(Tensor::from_floats([[1.0, 3.0]], &device));
-/// assert_eq!(y.into_data().to_vec::<f32>().unwrap(), [-1.0, 1.0]);
+/// assert_eq!(y.into_data().try_to_vec::<f32>().unwrap(), [-1.0, 1.0]);
 /// # }
 /// # Ok::<(), ragtune_core::Error>(())
 /// ```

@@ -5,7 +5,10 @@
 use burn::tensor::Tensor;
 
 use super::{Activation, Context};
-use crate::{Error, Result, kernels};
+use crate::{
+    Error, Result,
+    kernels::{self, LinearWeight},
+};
 
 /// `x weight^T + bias`, always on rows: callers flatten to `[t, i]` first, so that no weight is ever copied.
 ///
@@ -21,14 +24,14 @@ use crate::{Error, Result, kernels};
 /// let dense = Linear::new("encoder.layer.0.output.dense", weight, None)?;
 /// let context = Context::new(Segments::from_lengths([1]));
 /// let y = dense.forward(Tensor::from_floats([[3.0, 4.0]], &device), &context);
-/// assert_eq!(y.into_data().to_vec::<f32>().unwrap(), [3.0, 8.0, 7.0]);
+/// assert_eq!(y.into_data().try_to_vec::<f32>().unwrap(), [3.0, 8.0, 7.0]);
 /// # }
 /// # Ok::<(), ragtune_core::Error>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct Linear {
     slot: String,
-    weight: Tensor<2>,
+    weight: LinearWeight,
     bias: Option<Tensor<1>>,
 }
 
@@ -55,7 +58,11 @@ impl Linear {
                 });
             }
         }
-        Ok(Self { slot, weight, bias })
+        Ok(Self {
+            slot,
+            weight: LinearWeight::new(weight),
+            bias,
+        })
     }
 
     /// The module path in the checkpoint.
@@ -74,6 +81,26 @@ impl Linear {
     #[must_use]
     pub fn out_features(&self) -> usize {
         self.weight.dims()[0]
+    }
+
+    /// The weight as checkpoints store it; on the CPU, where it is kept packed, a copy.
+    ///
+    /// # Shapes
+    ///
+    /// `-> [o, i]`.
+    #[must_use]
+    pub fn weight(&self) -> Tensor<2> {
+        self.weight.to_tensor()
+    }
+
+    /// The bias, if the layer has one.
+    ///
+    /// # Shapes
+    ///
+    /// `-> [o]`.
+    #[must_use]
+    pub fn bias(&self) -> Option<&Tensor<1>> {
+        self.bias.as_ref()
     }
 
     /// The affine map of each row.

@@ -1,0 +1,210 @@
+//! Each fused operation against its composed twin: random shapes, ragged texts, strided inputs, extremes.
+
+use burn::tensor::{Distribution, Tensor, TensorData};
+use proptest::prelude::*;
+
+use super::{
+    Activation, AttentionOptions, LinearWeight, activation, attention, embedding, layer_norm, linear,
+};
+use crate::device::{self, Device};
+
+const ACTIVATIONS: [Activation; 5] = [
+    Activation::Gelu,
+    Activation::GeluTanh,
+    Activation::Relu,
+    Activation::Silu,
+    Activation::Tanh,
+];
+
+/// Reproducible components between -1 and 1.
+fn random<const D: usize>(shape: [usize; D], seed: u64) -> Tensor<D> {
+    let mut state = seed.wrapping_add(0x9E37_79B9_7F4A_7C15);
+    let data: Vec<f32> = (0..shape.iter().product())
+        .map(|_| {
+            // SplitMix64 (Steele, Lea and Flood 2014, OOPSLA, figure 16).
+            state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
+            let mut z = state;
+            z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+            z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+            ((z ^ (z >> 31)) >> 40) as f32 / (1u32 << 23) as f32 - 1.0
+        })
+        .collect();
+    Tensor::from_data(TensorData::new(data, shape), &device::cpu())
+}
+
+/// The same values, stored so that rows are not where a contiguous tensor has them.
+fn strided(x: Tensor<2>, how: u8) -> Tensor<2> {
+    let [rows, columns] = x.dims();
+    match how {
+        0 => x,
+        // columns of a wider matrix
+        1 => Tensor::cat(vec![random([rows, 3], 1), x, random([rows, 2], 2)], 1)
+            .slice([0..rows, 3..3 + columns]),
+        // rows of a longer matrix
+        2 => Tensor::cat(vec![random([2, columns], 1), x, random([1, columns], 2)], 0).slice([2..2 + rows]),
+        // a transposed view
+        _ => {
+            let device: Device = x.device();
+            let transposed = x.transpose().into_data();
+            Tensor::<2>::from_data(transposed, &device).transpose()
+        }
+    }
+}
+
+fn values<const D: usize>(x: Tensor<D>) -> Vec<f32> {
+    x.into_data().try_to_vec().unwrap()
+}
+
+fn close<const D: usize>(found: Tensor<D>, expected: Tensor<D>, tolerance: f32) {
+    assert_eq!(found.dims(), expected.dims());
+    for (at, (found, expected)) in values(found).into_iter().zip(values(expected)).enumerate() {
+        assert!(
+            (found - expected).abs() <= tolerance * expected.abs().max(1.0)
+                || found.to_bits() == expected.to_bits(),
+            "component {at}: {found} and {expected}"
+        );
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn linear_matches(t in 0usize..90, i in 1usize..70, o in 1usize..130, how in 0u8..4, bias: bool, act in 0usize..6, seed: u64) {
+        let x = if t == 0 { random([0, i], seed) } else { strided(random([t, i], seed), how) };
+        let tensor = strided(random([o, i], seed ^ 1), how);
+        let weight = LinearWeight::new(tensor.clone());
+        let bias = bias.then(|| random([o], seed ^ 2));
+        let act = ACTIVATIONS.get(act).copied();
+        close(
+            linear::linear(x.clone(), &weight, bias.as_ref(), act),
+            linear::composed(x, &weight, bias.as_ref(), act),
+            1e-5,
+        );
+        prop_assert_eq!(values(weight.to_tensor()), values(tensor));
+    }
+
+    #[test]
+    fn attention_matches(
+        lengths in prop::collection::vec(0usize..40, 0..5),
+        long in prop::option::of(120usize..150),
+        heads in 1usize..4,
+        d in 1usize..37,
+        how in 0u8..4,
+        bias: bool,
+        seed: u64,
+    ) {
+        let lengths: Vec<usize> = lengths.into_iter().chain(long).collect();
+        let mut offsets = vec![0];
+        offsets.extend(lengths.iter().scan(0, |end, n| { *end += n; Some(*end) }));
+        let t: usize = lengths.iter().sum();
+        let longest = lengths.iter().copied().max().unwrap_or(0);
+        let input = |seed| {
+            let x = random([t, heads * d], seed) * 3.0;
+            if t == 0 { x } else { strided(x, how) }
+        };
+        let (q, k, v) = (input(seed), input(seed ^ 1), input(seed ^ 2));
+        let bias = bias.then(|| random([heads, longest + 2, longest + 2], seed ^ 3));
+        let options = AttentionOptions { heads, scale: 0.3 };
+        close(
+            attention::attention(q.clone(), k.clone(), v.clone(), bias.as_ref(), &offsets, options),
+            attention::composed(q, k, v, bias.as_ref(), &offsets, options),
+            1e-5,
+        );
+    }
+
+    #[test]
+    fn layer_norm_matches(t in 0usize..150, h in 1usize..80, how in 0u8..4, residual: bool, shift in -50f32..50.0, seed: u64) {
+        let input = |seed| if t == 0 { random([0, h], seed) } else { strided(random([t, h], seed), how) };
+        let (x, residual) = (input(seed) + shift, residual.then(|| input(seed ^ 1)));
+        let (weight, bias) = (random([h], seed ^ 2), random([h], seed ^ 3));
+        // The rounding of the mean grows with the shift.
+        let tolerance = 1e-4 + 1e-4 * shift.abs();
+        close(
+            layer_norm::layer_norm(x.clone(), residual.clone(), &weight, &bias, 1e-3),
+            layer_norm::composed(x, residual, &weight, &bias, 1e-3),
+            tolerance,
+        );
+    }
+
+    #[test]
+    fn activation_matches(t in 0usize..70, h in 1usize..600, how in 0u8..4, act in 0usize..5, seed: u64) {
+        let x = if t == 0 { random([0, h], seed) } else { strided(random([t, h], seed) * 8.0, how) };
+        close(activation::activate(x.clone(), ACTIVATIONS[act]), activation::composed(x, ACTIVATIONS[act]), 2e-6);
+    }
+
+    #[test]
+    fn embedding_matches(v in 1usize..50, h in 1usize..40, how in 0u8..4, ids in prop::collection::vec(0u32..50, 0..60)) {
+        let ids: Vec<u32> = ids.into_iter().map(|id| id % v as u32).collect();
+        let table = strided(random([v, h], 7), how);
+        close(embedding::embedding(&table, &ids), embedding::composed(&table, &ids), 0.0);
+    }
+}
+
+#[test]
+fn a_nan_stays_a_nan_and_stays_in_its_row() {
+    let mut data = vec![0.5f32; 4 * 20];
+    data[20 + 3] = f32::NAN;
+    let x = Tensor::<2>::from_data(TensorData::new(data, [4, 20]), &device::cpu());
+    let rows_of_nan = |y: Tensor<2>| -> Vec<bool> {
+        let width = y.dims()[1];
+        values(y)
+            .chunks(width)
+            .map(|row| row.iter().all(|y| y.is_nan()))
+            .collect()
+    };
+    let only_second = [false, true, false, false];
+    let weight = LinearWeight::new(random([30, 20], 1));
+    for act in ACTIVATIONS {
+        assert_eq!(
+            rows_of_nan(linear::linear(x.clone(), &weight, None, Some(act))),
+            only_second
+        );
+    }
+    let (ones, zeros) = (
+        Tensor::ones([20], &device::cpu()),
+        Tensor::zeros([20], &device::cpu()),
+    );
+    assert_eq!(
+        rows_of_nan(layer_norm::layer_norm(x.clone(), None, &ones, &zeros, 1e-12)),
+        only_second
+    );
+    // A key that is NaN spoils its own text and no other.
+    let options = AttentionOptions { heads: 1, scale: 1.0 };
+    let fine = random([4, 20], 2);
+    let y = attention::attention(fine.clone(), x, fine, None, &[0, 2, 4], options);
+    assert_eq!(rows_of_nan(y), [true, true, false, false]);
+}
+
+#[test]
+fn huge_scores_do_not_overflow() {
+    let q = random([5, 8], 1) * 1e18;
+    let v = random([5, 8], 2);
+    let options = AttentionOptions { heads: 2, scale: 1.0 };
+    let y = attention::attention(q.clone(), q, v, None, &[0, 5], options);
+    assert!(values(y).iter().all(|y| y.is_finite() && y.abs() <= 1.0));
+}
+
+#[test]
+fn a_text_does_not_depend_on_its_neighbours() {
+    let [a, b] = [random([37, 24], 1), random([90, 24], 2)];
+    let weight = LinearWeight::new(random([24, 24], 3));
+    let options = AttentionOptions { heads: 2, scale: 0.3 };
+    let run = |x: Tensor<2>, offsets: &[usize]| {
+        let y = linear::linear(x, &weight, None, Some(Activation::Gelu));
+        attention::attention(y.clone(), y.clone(), y, None, offsets, options)
+    };
+    let together = run(Tensor::cat(vec![b, a.clone()], 0), &[0, 90, 127]);
+    close(together.slice([90..127]), run(a, &[0, 37]), 1e-6);
+}
+
+#[test]
+fn memory_that_others_hold_is_not_changed() {
+    let device = device::cpu();
+    let x = Tensor::<2>::random([3, 16], Distribution::Default, &device);
+    let before = values(x.clone());
+    let _ = activation::activate(x.clone(), Activation::Tanh);
+    let (ones, zeros) = (Tensor::ones([16], &device), Tensor::zeros([16], &device));
+    let _ = layer_norm::layer_norm(x.clone(), Some(x.clone()), &ones, &zeros, 1e-5);
+    assert_eq!(values(x), before);
+}

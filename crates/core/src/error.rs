@@ -146,6 +146,10 @@ pub enum Error {
         /// What was applied, what is missing, what is left over.
         report: Box<crate::weights::LoadReport>,
     },
+    /// A model could not be fetched from a hub.
+    #[cfg(feature = "hub")]
+    #[error(transparent)]
+    Hub(#[from] crate::hub::HubError),
 }
 
 impl Error {

@@ -5,6 +5,8 @@
 #[cfg(feature = "models")]
 pub mod device;
 pub mod error;
+#[cfg(feature = "hub")]
+pub mod hub;
 #[cfg(feature = "models")]
 pub mod kernels;
 #[cfg(feature = "models")]

@@ -1,1 +1,35 @@
 //! `Rag::builder()`: answers with citations over the user's own documents.
+//!
+//! A question goes [`Query`] → [`Retriever`] → [`ScoredChunk`] → [`Reranker`] → [`Answerer`] → [`Answer`]; every
+//! stage is a small trait that can be replaced. [`core`], [`retrieve`] and (with models) `train` are the crates below.
+
+pub mod answer;
+mod answerer;
+mod error;
+mod extractive;
+mod generative;
+mod passages;
+mod rag;
+mod sentences;
+#[cfg(feature = "testing")]
+pub mod testing;
+mod words;
+
+pub use ragtune_core as core;
+pub use ragtune_retrieve as retrieve;
+#[cfg(feature = "models")]
+pub use ragtune_train as train;
+
+pub use answer::{Abstention, Answer, Citation, Source, Trace};
+pub use answerer::{AnswerEvent, AnswerStream, Answerer, CitationClaim};
+pub use error::{BuildProblem, Error, Result};
+pub use extractive::{ExtractiveAnswerer, ExtractiveOptions};
+pub use generative::{GenerativeAnswerer, PromptExample, PromptTemplate};
+pub use rag::{Limits, Rag, RagBuilder, RagEvent, RagStream, SearchText};
+
+pub use ragtune_core::Cancel;
+pub use ragtune_core::text::{
+    Chunk, Document, Embedder, Filter, GenerateOptions, Generator, Locator, Message, Metadata, Prompt, Query,
+    Reranker, ScoreKind, ScoredChunk, Span, Threshold, Value,
+};
+pub use ragtune_retrieve::Retriever;

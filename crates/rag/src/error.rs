@@ -1,0 +1,123 @@
+//! What can go wrong between a question and its answer, in terms a caller can act on.
+
+use std::fmt;
+
+use ragtune_core::text::ScoreKind;
+
+/// The result of this crate's functions.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What can go wrong between a question and its answer.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A contract or model of `ragtune-core` failed.
+    #[error(transparent)]
+    Core(#[from] ragtune_core::Error),
+    /// A document, store or index failed.
+    #[error(transparent)]
+    Retrieve(#[from] ragtune_retrieve::Error),
+    /// Parts of a pipeline are missing or contradict each other; all of them are named.
+    #[error("this pipeline cannot be built: {}", joined(problems))]
+    Build {
+        /// Every problem with the call that mends it.
+        problems: Vec<BuildProblem>,
+    },
+    /// A question has no text.
+    #[error("the question is empty; ask for something")]
+    EmptyQuestion,
+    /// A threshold looks at a kind of score that a hit does not have.
+    #[error(
+        "the threshold is on {kind}, which the hit {chunk_id:?} does not have (it has: {found}); set the threshold \
+         on a kind that the retriever or reranker gives to every hit"
+    )]
+    MissingScore {
+        /// The kind of the threshold.
+        kind: ScoreKind,
+        /// The hit without it.
+        chunk_id: String,
+        /// The kinds that it has, by name.
+        found: String,
+    },
+    /// A part answered with another number of results than it was asked for.
+    #[error("the {component} gave {found} results for {expected} texts")]
+    WrongCount {
+        /// The part.
+        component: &'static str,
+        /// Texts that it was given.
+        expected: usize,
+        /// Results that it gave.
+        found: usize,
+    },
+    /// A part gave a number that is not finite, or lies outside its range.
+    #[error("the {component} gave {value} for {what}")]
+    InvalidScore {
+        /// The part.
+        component: &'static str,
+        /// What the number is of.
+        what: String,
+        /// The number.
+        value: f32,
+    },
+    /// The prompt does not fit the model even without any source.
+    #[error(
+        "instructions and question alone take {needed} tokens of the {available} that {generator} leaves for a \
+         prompt; shorten them, or lower the answer's tokens (GenerateOptions::with_max_tokens)"
+    )]
+    PromptTooLong {
+        /// The generator.
+        generator: String,
+        /// Tokens of the prompt without sources.
+        needed: usize,
+        /// Tokens that a prompt may have.
+        available: usize,
+    },
+    /// Not one source fits into the prompt.
+    #[error(
+        "none of the {sources} sources fits: the smallest needs a prompt of {needed} tokens, {available} are left; \
+         use smaller chunks, a model with a longer context, or other limits (Limits::with_source_tokens)"
+    )]
+    NoSourceFits {
+        /// Sources that were found.
+        sources: usize,
+        /// Tokens that the smallest would have needed.
+        needed: usize,
+        /// Tokens that there were.
+        available: usize,
+    },
+    /// An answerer broke its contract.
+    #[error("the answerer {reason}")]
+    Answerer {
+        /// What it did.
+        reason: String,
+    },
+    /// A task of the asynchronous runtime ended without its result.
+    #[error("the background task ended without a result")]
+    #[cfg(feature = "tokio")]
+    Task {
+        /// What the runtime said.
+        #[source]
+        source: tokio::task::JoinError,
+    },
+}
+
+/// A part that a pipeline lacks, or two that exclude each other, with the remedy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct BuildProblem {
+    /// What is wrong.
+    pub problem: String,
+    /// The builder's call that mends it.
+    pub remedy: &'static str,
+}
+
+impl fmt::Display for BuildProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.problem, self.remedy)
+    }
+}
+
+fn joined(problems: &[BuildProblem]) -> String {
+    let lines: Vec<_> = problems.iter().map(ToString::to_string).collect();
+    lines.join("; ")
+}

@@ -1,0 +1,166 @@
+//! The answerer that quotes.
+
+use std::sync::{Arc, OnceLock};
+
+use ragtune_core::text::{Embedder, Query, ScoredChunk, Span};
+
+use super::candidates::Candidates;
+use super::evidence::{self, Measures};
+use super::options::ExtractiveOptions;
+use super::selection;
+use crate::answer::{Abstention, ModelCall};
+use crate::answerer::{AnswerEvent, AnswerStream, Answerer, CitationClaim};
+use crate::error::Result;
+use crate::rag::SearchText;
+use crate::words;
+
+/// Answers with the sentences that answer the question, without a language model.
+///
+/// Sentences are measured by the encoder (alone and under their heading), by the question's words that they have, and
+/// by the rank of their passage. The strongest are quoted byte for byte, with the code or list that they introduce,
+/// each followed by its source's number; without strong evidence the answer is an abstention.
+///
+/// ```
+/// use ragtune::testing::HashingEmbedder;
+/// use ragtune::{AnswerEvent, Answerer, Chunk, Document, ExtractiveAnswerer, ScoreKind, ScoredChunk};
+///
+/// let answerer = ExtractiveAnswerer::new(HashingEmbedder::new(256));
+/// let tea = Chunk::whole(&Document::new("tea.md", "Tea is old. Green tea is steeped at 80 degrees."));
+/// let hits = vec![ScoredChunk::new(tea, ScoreKind::Cosine, 0.7)];
+/// let mut events = answerer.answer(&"At how many degrees is green tea steeped?".into(), hits)?;
+/// assert!(events.any(|e| e.is_ok_and(|e| e == AnswerEvent::Text("Green tea is steeped at 80 degrees. [1]".into()))));
+/// # Ok::<(), ragtune::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct ExtractiveAnswerer {
+    embedder: Arc<dyn Embedder>,
+    options: ExtractiveOptions,
+    strangers: Arc<OnceLock<f32>>,
+}
+
+impl ExtractiveAnswerer {
+    /// Compares sentences with this encoder, which need not be the retriever's.
+    pub fn new(embedder: impl Embedder + 'static) -> Self {
+        Self {
+            embedder: Arc::new(embedder),
+            options: ExtractiveOptions::default(),
+            strangers: Arc::default(),
+        }
+    }
+
+    /// Other limits than the calibrated ones.
+    pub fn with_options(mut self, options: ExtractiveOptions) -> Self {
+        self.options = options;
+        self
+    }
+
+    fn events(&self, question: &Query, hits: &[ScoredChunk]) -> Result<Vec<AnswerEvent>> {
+        let question = SearchText::of(question).text;
+        let stems = words::content_set(&question);
+        let candidates = Candidates::of(hits, &stems, self.options.max_candidates);
+        let mut calls = Vec::new();
+        let strangers = self.strangers(&mut calls)?;
+        let measured = evidence::measure(&*self.embedder, strangers, &question, &stems, &candidates)?;
+        calls.extend(measured.calls);
+        let mut events: Vec<_> = calls.into_iter().map(AnswerEvent::Call).collect();
+
+        let strengths: Vec<f32> = measured
+            .measures
+            .iter()
+            .map(|measures| measures.strength())
+            .collect();
+        let quotes = selection::select(
+            hits,
+            &candidates.list,
+            &strengths,
+            &measured.vectors,
+            &self.options,
+        );
+        if quotes.is_empty() {
+            events.push(AnswerEvent::Abstain(Abstention::WeakEvidence {
+                best: strengths.iter().copied().fold(0.0, f32::max),
+                min: self.options.min_evidence,
+            }));
+            return Ok(events);
+        }
+        let mut written = 0;
+        for quote in quotes {
+            let chunk = &hits[quote.hit].chunk;
+            let quoted = quote.span.of(&chunk.text).unwrap_or_default();
+            let number = quote.hit + 1;
+            let lead = if written == 0 { "" } else { "\n\n" };
+            // The mark must not stand on the line that closes a code block.
+            let gap = if quoted.ends_with(['`', '~']) { "\n" } else { " " };
+            let text = format!("{lead}{quoted}{gap}[{number}]");
+            let start = written + lead.len();
+            written += text.len();
+            events.push(AnswerEvent::Text(text));
+            events.push(AnswerEvent::Citation(CitationClaim {
+                source: number,
+                span: quote.span.shifted(chunk.span.start),
+                answer_span: Span::new(start, start + quoted.len()),
+            }));
+        }
+        Ok(events)
+    }
+
+    /// The encoder's cosine of strangers, found out with the first question.
+    fn strangers(&self, calls: &mut Vec<ModelCall>) -> Result<f32> {
+        if let Some(known) = self.strangers.get() {
+            return Ok(*known);
+        }
+        let (cosine, call) = evidence::strangers(&*self.embedder)?;
+        calls.push(call);
+        Ok(*self.strangers.get_or_init(|| cosine))
+    }
+
+    /// The measures of every candidate, with what they are of, for calibration.
+    #[cfg(feature = "testing")]
+    #[doc(hidden)]
+    pub fn measures(
+        &self,
+        question: &str,
+        hits: &[ScoredChunk],
+    ) -> Result<Vec<(usize, Span, Vec<f32>, f32)>> {
+        let stems = words::content_set(question);
+        let candidates = Candidates::of(hits, &stems, self.options.max_candidates);
+        let strangers = self.strangers(&mut Vec::new())?;
+        let measured = evidence::measure(&*self.embedder, strangers, question, &stems, &candidates)?;
+        let of = |(candidate, measures): (&super::candidates::Candidate, Measures)| {
+            let span = candidate
+                .passage
+                .span
+                .shifted(hits[candidate.hit].chunk.span.start);
+            (
+                candidate.hit,
+                span,
+                measures.values().to_vec(),
+                measures.strength(),
+            )
+        };
+        Ok(candidates.list.iter().zip(measured.measures).map(of).collect())
+    }
+}
+
+impl Answerer for ExtractiveAnswerer {
+    fn answer(&self, question: &Query, chunks: Vec<ScoredChunk>) -> Result<AnswerStream> {
+        if chunks.is_empty() {
+            return Ok(AnswerStream::abstain(Abstention::NoHits));
+        }
+        let (answerer, question) = (self.clone(), question.clone());
+        let work = std::iter::once_with(move || answerer.events(&question, &chunks));
+        Ok(AnswerStream::new(work.flat_map(|events| match events {
+            Ok(events) => events.into_iter().map(Ok).collect(),
+            Err(error) => vec![Err(error)],
+        })))
+    }
+}
+
+impl std::fmt::Debug for ExtractiveAnswerer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ExtractiveAnswerer")
+            .field("embedder", &self.embedder.id())
+            .field("options", &self.options)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,183 @@
+//! How strongly a sentence answers the question.
+//!
+//! Five measures of each sentence go through a logistic regression whose weights were fitted on questions with known
+//! answers; `docs/extractive.md` tells with what data and how well it does.
+
+use std::collections::BTreeSet;
+use std::time::Instant;
+
+use ragtune_core::text::{Embedder, Role};
+
+use super::candidates::{Candidate, Candidates, by_rank};
+use crate::answer::{Component, ModelCall};
+use crate::error::Result;
+
+/// Unrelated questions and statements: the mean cosine between them is what an encoder gives to strangers. Cosines
+/// are counted from there, because encoders differ in it (0.0 to 0.8) far more than in their order.
+const STRANGERS: [(&str, &str); 8] = [
+    (
+        "How tall is a giraffe?",
+        "The library closes at eight in the evening.",
+    ),
+    (
+        "Which key opens the settings?",
+        "Bread rises faster in a warm kitchen.",
+    ),
+    (
+        "Who painted the ceiling?",
+        "The parser returns an error for an empty file.",
+    ),
+    (
+        "When does the train leave?",
+        "Cells store energy in the form of fat.",
+    ),
+    (
+        "How do I boil an egg?",
+        "The committee approved the budget for the year.",
+    ),
+    (
+        "What is the speed of light?",
+        "Click the button to create a new account.",
+    ),
+    ("Why do leaves turn red?", "The function takes two arguments."),
+    (
+        "Where is the contract kept?",
+        "The river is deepest near the old bridge.",
+    ),
+];
+
+/// What is measured of a sentence.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Measures {
+    /// Cosine of question and sentence, counted from that of strangers.
+    pub sentence: f32,
+    /// The same for the sentence in its context.
+    pub in_context: f32,
+    /// Share of the question's content words, by rarity, that the sentence has.
+    pub words: f32,
+    /// The same with the words of its headings.
+    pub words_in_context: f32,
+    /// Rank of its passage: 1, 1/2, 1/3, ...
+    pub rank: f32,
+}
+
+/// Weights in the order of [`Measures`], and the constant.
+const WEIGHTS: [f32; 5] = [3.0, 4.0, 2.0, 1.0, 0.5];
+const CONSTANT: f32 = -4.5;
+
+impl Measures {
+    pub fn values(self) -> [f32; 5] {
+        [
+            self.sentence,
+            self.in_context,
+            self.words,
+            self.words_in_context,
+            self.rank,
+        ]
+    }
+
+    /// Probability that the sentence answers the question.
+    pub fn strength(self) -> f32 {
+        let sum: f32 = self
+            .values()
+            .iter()
+            .zip(WEIGHTS)
+            .map(|(value, weight)| value * weight)
+            .sum();
+        1.0 / (1.0 + (-(sum + CONSTANT)).exp())
+    }
+}
+
+/// The cosine that the encoder gives to strangers, and the call that found it out.
+pub(super) fn strangers(embedder: &dyn Embedder) -> Result<(f32, ModelCall)> {
+    let questions: Vec<_> = STRANGERS.iter().map(|(question, _)| *question).collect();
+    let statements: Vec<_> = STRANGERS.iter().map(|(_, statement)| *statement).collect();
+    let started = Instant::now();
+    let (questions, _) = embed(embedder, &questions, Role::Query)?;
+    let (statements, _) = embed(embedder, &statements, Role::Document)?;
+    let all = questions
+        .iter()
+        .flat_map(|question| statements.iter().map(|other| cosine(question, other)));
+    let mean = all.sum::<f32>() / (questions.len() * statements.len()) as f32;
+    Ok((
+        mean.clamp(-1.0, 0.99),
+        called(embedder, 2 * STRANGERS.len(), started),
+    ))
+}
+
+/// Each candidate's measures and vector.
+pub(super) struct Measured {
+    pub measures: Vec<Measures>,
+    pub vectors: Vec<Vec<f32>>,
+    pub calls: Vec<ModelCall>,
+}
+
+/// Measures every candidate.
+pub(super) fn measure(
+    embedder: &dyn Embedder,
+    strangers: f32,
+    question: &str,
+    stems: &BTreeSet<String>,
+    candidates: &Candidates,
+) -> Result<Measured> {
+    let (asked, query_call) = embed(embedder, &[question], Role::Query)?;
+    let asked = asked.first().map(Vec::as_slice).unwrap_or_default();
+    let list = &candidates.list;
+    let texts: Vec<&str> = list
+        .iter()
+        .flat_map(|candidate| [candidate.text.as_str(), candidate.in_context.as_str()])
+        .collect();
+    let (vectors, call) = embed(embedder, &texts, Role::Document)?;
+    let related = |vector: &[f32]| ((cosine(asked, vector) - strangers) / (1.0 - strangers)).max(0.0);
+    let measure = |(candidate, vectors): (&Candidate, &[Vec<f32>])| {
+        let with_heading: BTreeSet<_> = candidate.stems.union(&candidate.heading_stems).cloned().collect();
+        Measures {
+            sentence: vectors.first().map_or(0.0, |vector| related(vector)),
+            in_context: vectors.last().map_or(0.0, |vector| related(vector)),
+            words: candidates.rarity.coverage(stems, &candidate.stems),
+            words_in_context: candidates.rarity.coverage(stems, &with_heading),
+            rank: by_rank(candidate.hit),
+        }
+    };
+    Ok(Measured {
+        measures: list.iter().zip(vectors.chunks(2)).map(measure).collect(),
+        vectors: vectors.into_iter().step_by(2).collect(),
+        calls: vec![query_call, call],
+    })
+}
+
+/// Vectors of unit length; the same text is embedded once.
+fn embed(embedder: &dyn Embedder, texts: &[&str], role: Role) -> Result<(Vec<Vec<f32>>, ModelCall)> {
+    let mut distinct: Vec<&str> = texts.to_vec();
+    distinct.sort_unstable();
+    distinct.dedup();
+    let started = Instant::now();
+    let embeddings = embedder.embed(&distinct, role)?;
+    embeddings.check(embedder.dim(), distinct.len())?;
+    let vectors = texts.iter().filter_map(|text| {
+        let row = embeddings.row(distinct.binary_search(text).ok()?)?;
+        let norm = row.iter().map(|x| x * x).sum::<f32>().sqrt();
+        Some(
+            row.iter()
+                .map(|x| if norm > 0.0 { x / norm } else { 0.0 })
+                .collect(),
+        )
+    });
+    Ok((vectors.collect(), called(embedder, distinct.len(), started)))
+}
+
+/// The cosine of two vectors of unit length.
+pub(super) fn cosine(a: &[f32], b: &[f32]) -> f32 {
+    a.iter().zip(b).map(|(x, y)| x * y).sum()
+}
+
+fn called(embedder: &dyn Embedder, texts: usize, since: Instant) -> ModelCall {
+    ModelCall {
+        component: Component::Embedder,
+        id: Some(embedder.id().to_owned()),
+        texts,
+        usage: None,
+        finish: None,
+        ms: since.elapsed().as_secs_f64() * 1e3,
+    }
+}

@@ -1,0 +1,142 @@
+//! Which sentences are quoted, and how they are joined.
+
+use ragtune_core::text::{ScoredChunk, Span};
+
+use super::candidates::Candidate;
+use super::evidence::cosine;
+use super::options::ExtractiveOptions;
+
+/// Cosine from which on two sentences say the same.
+const SAME: f32 = 0.92;
+
+/// Words with which a sentence points to the one before it.
+const POINTERS: [&str; 17] = [
+    "it",
+    "its",
+    "they",
+    "them",
+    "their",
+    "this",
+    "these",
+    "those",
+    "that",
+    "such",
+    "he",
+    "she",
+    "here",
+    "instead",
+    "otherwise",
+    "however",
+    "then",
+];
+
+/// A run of bytes of one passage that is quoted as it stands.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Quote {
+    /// Index of the passage among the hits.
+    pub hit: usize,
+    /// Bytes of the passage's text.
+    pub span: Span,
+    /// Strength of its best sentence.
+    pub strength: f32,
+}
+
+/// What is quoted, strongest first; nothing when the best evidence is too weak.
+pub(super) fn select(
+    hits: &[ScoredChunk],
+    candidates: &[Candidate],
+    strengths: &[f32],
+    vectors: &[Vec<f32>],
+    options: &ExtractiveOptions,
+) -> Vec<Quote> {
+    let mut order: Vec<usize> = (0..candidates.len()).collect();
+    order.sort_by(|a, b| strengths[*b].total_cmp(&strengths[*a]).then(a.cmp(b)));
+    let Some(&best) = order
+        .first()
+        .filter(|best| strengths[**best] >= options.min_evidence)
+    else {
+        return Vec::new();
+    };
+    let least = strengths[best] * options.further_evidence;
+
+    let mut chosen: Vec<usize> = Vec::new();
+    for at in order {
+        if strengths[at] < least.min(strengths[best]) || chosen.len() >= options.max_sentences.max(1) {
+            break;
+        }
+        let repeats = chosen.iter().any(|other| {
+            let same_words =
+                candidates[*other].stems == candidates[at].stems && !candidates[at].stems.is_empty();
+            same_words || cosine(&vectors[*other], &vectors[at]) >= SAME
+        });
+        if !repeats {
+            chosen.push(at);
+        }
+    }
+    // A sentence that points backwards needs the one before it.
+    let mut needed = Vec::new();
+    for at in &chosen {
+        if let Some(before) = before(candidates, *at).filter(|before| !chosen.contains(before))
+            && points_back(&candidates[*at].text)
+        {
+            needed.push((before, strengths[*at]));
+        }
+    }
+    let mut quotes: Vec<Quote> = chosen
+        .iter()
+        .map(|at| (*at, strengths[*at]))
+        .chain(needed)
+        .map(|(at, strength)| {
+            let candidate = &candidates[at];
+            let end = candidate.passage.tail.unwrap_or(candidate.passage.span).end;
+            Quote {
+                hit: candidate.hit,
+                span: Span::new(candidate.passage.span.start, end),
+                strength,
+            }
+        })
+        .collect();
+    quotes.sort_by_key(|quote| (quote.hit, quote.span));
+    let mut joined: Vec<Quote> = Vec::new();
+    for quote in quotes {
+        match joined.last_mut() {
+            Some(last)
+                if last.hit == quote.hit && adjoins(&hits[quote.hit].chunk.text, last.span, quote.span) =>
+            {
+                last.span.end = last.span.end.max(quote.span.end);
+                last.strength = last.strength.max(quote.strength);
+            }
+            _ => joined.push(quote),
+        }
+    }
+    joined.sort_by(|a, b| {
+        b.strength
+            .total_cmp(&a.strength)
+            .then_with(|| (a.hit, a.span).cmp(&(b.hit, b.span)))
+    });
+    joined
+}
+
+/// The sentence before in the same paragraph, where it is a candidate.
+fn before(candidates: &[Candidate], at: usize) -> Option<usize> {
+    let candidate = &candidates[at];
+    let before = at.checked_sub(1)?;
+    let other = &candidates[before];
+    let same = other.hit == candidate.hit && other.passage.block == candidate.passage.block;
+    (same && other.at + 1 == candidate.at).then_some(before)
+}
+
+fn points_back(sentence: &str) -> bool {
+    let first = sentence
+        .split(|c: char| !c.is_alphanumeric())
+        .find(|word| !word.is_empty());
+    first.is_some_and(|word| POINTERS.contains(&word.to_lowercase().as_str()))
+}
+
+/// Whether one span continues the other: they overlap, or only white space of one paragraph lies between.
+fn adjoins(text: &str, first: Span, second: Span) -> bool {
+    match text.get(first.end..second.start) {
+        Some(between) => between.trim().is_empty() && between.matches('\n').count() < 2,
+        None => true,
+    }
+}

@@ -1,0 +1,12 @@
+//! Answers by a language model behind a prompt, with citations that it writes as `[1]`.
+
+mod answerer;
+mod budget;
+mod marker;
+mod neutral;
+mod support;
+mod template;
+mod writer;
+
+pub use answerer::GenerativeAnswerer;
+pub use template::{PromptExample, PromptTemplate};

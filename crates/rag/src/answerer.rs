@@ -46,7 +46,8 @@ forward_trait!(Answerer {
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum AnswerEvent {
-    /// The next piece of the answer's text, whole characters.
+    /// The next piece of the answer's text, whole characters; an empty one only shows that the work goes on, so that
+    /// it can be cancelled.
     Text(String),
     /// A part of the text so far rests on a passage.
     Citation(CitationClaim),

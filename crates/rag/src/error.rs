@@ -91,6 +91,14 @@ pub enum Error {
         /// What it did.
         reason: String,
     },
+    /// An asynchronous call was made outside of a tokio runtime.
+    #[error("there is no tokio runtime here; call this from a task of one, or use the synchronous Rag")]
+    #[cfg(feature = "tokio")]
+    NoRuntime {
+        /// What tokio said.
+        #[source]
+        source: tokio::runtime::TryCurrentError,
+    },
     /// A task of the asynchronous runtime ended without its result.
     #[error("the background task ended without a result")]
     #[cfg(feature = "tokio")]

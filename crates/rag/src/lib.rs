@@ -5,6 +5,8 @@
 
 pub mod answer;
 mod answerer;
+#[cfg(feature = "tokio")]
+mod asynchronous;
 mod error;
 mod extractive;
 mod generative;
@@ -22,14 +24,16 @@ pub use ragtune_train as train;
 
 pub use answer::{Abstention, Answer, Citation, Source, Trace};
 pub use answerer::{AnswerEvent, AnswerStream, Answerer, CitationClaim};
+#[cfg(feature = "tokio")]
+pub use asynchronous::{AsyncRag, AsyncRagStream};
 pub use error::{BuildProblem, Error, Result};
-pub use extractive::{ExtractiveAnswerer, ExtractiveOptions};
+pub use extractive::{Evidence, ExtractiveAnswerer, ExtractiveOptions, SentenceEvidence};
 pub use generative::{GenerativeAnswerer, PromptExample, PromptTemplate};
 pub use rag::{Limits, Rag, RagBuilder, RagEvent, RagStream, SearchText};
 
 pub use ragtune_core::Cancel;
 pub use ragtune_core::text::{
-    Chunk, Document, Embedder, Filter, GenerateOptions, Generator, Locator, Message, Metadata, Prompt, Query,
-    Reranker, ScoreKind, ScoredChunk, Span, Threshold, Value,
+    Chunk, Document, Embedder, Embeddings, Filter, GenerateOptions, Generator, Locator, Message, Metadata,
+    Prompt, Query, Reranker, Role, ScoreKind, ScoredChunk, Span, Threshold, Value,
 };
 pub use ragtune_retrieve::Retriever;

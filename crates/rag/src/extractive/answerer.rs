@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use ragtune_core::text::{Embedder, Query, ScoredChunk, Span};
 
-use super::candidates::Candidates;
+use super::candidates::{Candidate, Candidates};
 use super::evidence::{self, Measures};
 use super::options::ExtractiveOptions;
 use super::selection;
@@ -38,6 +38,33 @@ pub struct ExtractiveAnswerer {
     strangers: Arc<OnceLock<f32>>,
 }
 
+/// What speaks for an answer, and for each sentence.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Evidence {
+    /// Probability that the passages hold an answer: what [`ExtractiveOptions::min_evidence`] is compared with.
+    pub strength: f32,
+    /// The sentences that were compared, in the order of the passages.
+    pub sentences: Vec<SentenceEvidence>,
+}
+
+/// What speaks for a sentence.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct SentenceEvidence {
+    /// Number of its passage, counted from 1.
+    pub source: usize,
+    /// Bytes of the stored document.
+    pub span: Span,
+    /// Cosine of question and sentence; the same under its heading (both counted from the cosine of unrelated texts);
+    /// share of the question's words in it; the same with its headings' words; the reciprocal of its passage's rank;
+    /// 1 for a question; its length (logarithmic, 0 to 1).
+    pub measures: [f32; 7],
+    /// Its odds to be the best sentence, relative to the best one's: what [`ExtractiveOptions::further_evidence`] is
+    /// compared with.
+    pub share: f32,
+}
+
 impl ExtractiveAnswerer {
     /// Compares sentences with this encoder, which need not be the retriever's.
     pub fn new(embedder: impl Embedder + 'static) -> Self {
@@ -64,25 +91,16 @@ impl ExtractiveAnswerer {
         calls.extend(measured.calls);
         let mut events: Vec<_> = calls.into_iter().map(AnswerEvent::Call).collect();
 
-        let strengths: Vec<f32> = measured
-            .measures
-            .iter()
-            .map(|measures| measures.strength())
-            .collect();
-        let quotes = selection::select(
-            hits,
-            &candidates.list,
-            &strengths,
-            &measured.vectors,
-            &self.options,
-        );
-        if quotes.is_empty() {
+        let strength = evidence::strength(&measured.measures);
+        if strength < self.options.min_evidence || candidates.list.is_empty() {
             events.push(AnswerEvent::Abstain(Abstention::WeakEvidence {
-                best: strengths.iter().copied().fold(0.0, f32::max),
+                best: strength,
                 min: self.options.min_evidence,
             }));
             return Ok(events);
         }
+        let shares = evidence::shares(&measured.measures);
+        let quotes = selection::select(hits, &candidates.list, &shares, &measured.vectors, &self.options);
         let mut written = 0;
         for quote in quotes {
             let chunk = &hits[quote.hit].chunk;
@@ -114,31 +132,36 @@ impl ExtractiveAnswerer {
         Ok(*self.strangers.get_or_init(|| cosine))
     }
 
-    /// The measures of every candidate, with what they are of, for calibration.
-    #[cfg(feature = "testing")]
-    #[doc(hidden)]
-    pub fn measures(
-        &self,
-        question: &str,
-        hits: &[ScoredChunk],
-    ) -> Result<Vec<(usize, Span, Vec<f32>, f32)>> {
-        let stems = words::content_set(question);
+    /// What an answer would be chosen from, to look into one or to calibrate for another encoder.
+    ///
+    /// # Errors
+    /// Whatever keeps the encoder from working.
+    pub fn evidence(&self, question: &Query, hits: &[ScoredChunk]) -> Result<Evidence> {
+        let question = SearchText::of(question).text;
+        let stems = words::content_set(&question);
         let candidates = Candidates::of(hits, &stems, self.options.max_candidates);
         let strangers = self.strangers(&mut Vec::new())?;
-        let measured = evidence::measure(&*self.embedder, strangers, question, &stems, &candidates)?;
-        let of = |(candidate, measures): (&super::candidates::Candidate, Measures)| {
-            let span = candidate
+        let measured = evidence::measure(&*self.embedder, strangers, &question, &stems, &candidates)?;
+        let shares = evidence::shares(&measured.measures);
+        let of = |((candidate, measures), share): ((&Candidate, &Measures), f32)| SentenceEvidence {
+            source: candidate.hit + 1,
+            span: candidate
                 .passage
                 .span
-                .shifted(hits[candidate.hit].chunk.span.start);
-            (
-                candidate.hit,
-                span,
-                measures.values().to_vec(),
-                measures.strength(),
-            )
+                .shifted(hits[candidate.hit].chunk.span.start),
+            measures: measures.values(),
+            share,
         };
-        Ok(candidates.list.iter().zip(measured.measures).map(of).collect())
+        Ok(Evidence {
+            strength: evidence::strength(&measured.measures),
+            sentences: candidates
+                .list
+                .iter()
+                .zip(&measured.measures)
+                .zip(shares)
+                .map(of)
+                .collect(),
+        })
     }
 }
 

@@ -1,7 +1,8 @@
 //! How strongly a sentence answers the question.
 //!
-//! Five measures of each sentence go through a logistic regression whose weights were fitted on questions with known
-//! answers; `docs/extractive.md` tells with what data and how well it does.
+//! Two linear models read the same measures: one ranks the sentences of a question, the other says from the best of
+//! them whether there is an answer at all. Their weights were fitted on questions with known answers;
+//! `docs/extractive.md` tells with what data and how well they do.
 
 use std::collections::BTreeSet;
 use std::time::Instant;
@@ -11,6 +12,7 @@ use ragtune_core::text::{Embedder, Role};
 use super::candidates::{Candidate, Candidates, by_rank};
 use crate::answer::{Component, ModelCall};
 use crate::error::Result;
+use crate::words;
 
 /// Unrelated questions and statements: the mean cosine between them is what an encoder gives to strangers. Cosines
 /// are counted from there, because encoders differ in it (0.0 to 0.8) far more than in their order.
@@ -59,33 +61,75 @@ pub(super) struct Measures {
     pub words_in_context: f32,
     /// Rank of its passage: 1, 1/2, 1/3, ...
     pub rank: f32,
+    /// 1 for a question, which answers none.
+    pub asks: f32,
+    /// Logarithm of its number of content words, scaled to 1 for [`MANY_WORDS`].
+    pub length: f32,
 }
 
-/// Weights in the order of [`Measures`], and the constant.
-const WEIGHTS: [f32; 5] = [3.0, 4.0, 2.0, 1.0, 0.5];
-const CONSTANT: f32 = -4.5;
+/// Content words from which on a sentence gains nothing by its length.
+const MANY_WORDS: usize = 30;
+
+/// Weights of the log-odds that a sentence is the best one, in the order of [`Measures::values`].
+const RANKING: [f32; 7] = [2.44, 1.42, 2.13, 3.03, 1.93, -0.89, 3.88];
+
+/// Weights of the log-odds that there is an answer: for the greatest cosine of a sentence, the greatest in context, the
+/// best-ranked sentence's words in context; and the constant.
+const ANSWERING: [f32; 3] = [12.68, 21.47, 3.09];
+const ANSWERING_CONSTANT: f32 = -17.6;
 
 impl Measures {
-    pub fn values(self) -> [f32; 5] {
+    pub fn values(self) -> [f32; 7] {
         [
             self.sentence,
             self.in_context,
             self.words,
             self.words_in_context,
             self.rank,
+            self.asks,
+            self.length,
         ]
     }
 
-    /// Probability that the sentence answers the question.
-    pub fn strength(self) -> f32 {
-        let sum: f32 = self
-            .values()
+    /// Log-odds that this sentence is the best one of its question, up to a constant of the question.
+    fn odds(self) -> f32 {
+        self.values()
             .iter()
-            .zip(WEIGHTS)
+            .zip(RANKING)
             .map(|(value, weight)| value * weight)
-            .sum();
-        1.0 / (1.0 + (-(sum + CONSTANT)).exp())
+            .sum()
     }
+}
+
+/// The odds of each sentence to be the best one, relative to those of the best one, 0 to 1.
+pub(super) fn shares(measures: &[Measures]) -> Vec<f32> {
+    let best = measures
+        .iter()
+        .map(|measures| measures.odds())
+        .fold(f32::NEG_INFINITY, f32::max);
+    measures
+        .iter()
+        .map(|measures| (measures.odds() - best).exp())
+        .collect()
+}
+
+/// Probability that there is an answer among the sentences.
+pub(super) fn strength(measures: &[Measures]) -> f32 {
+    let Some(best) = measures.iter().max_by(|a, b| a.odds().total_cmp(&b.odds())) else {
+        return 0.0;
+    };
+    let most = |of: fn(&Measures) -> f32| measures.iter().map(of).fold(0.0, f32::max);
+    let evidence = [
+        most(|m| m.sentence),
+        most(|m| m.in_context),
+        best.words_in_context,
+    ];
+    let odds: f32 = evidence
+        .iter()
+        .zip(ANSWERING)
+        .map(|(value, weight)| value * weight)
+        .sum();
+    1.0 / (1.0 + (-(odds + ANSWERING_CONSTANT)).exp())
 }
 
 /// The cosine that the encoder gives to strangers, and the call that found it out.
@@ -131,12 +175,15 @@ pub(super) fn measure(
     let related = |vector: &[f32]| ((cosine(asked, vector) - strangers) / (1.0 - strangers)).max(0.0);
     let measure = |(candidate, vectors): (&Candidate, &[Vec<f32>])| {
         let with_heading: BTreeSet<_> = candidate.stems.union(&candidate.heading_stems).cloned().collect();
+        let words = words::content(&candidate.text).len();
         Measures {
             sentence: vectors.first().map_or(0.0, |vector| related(vector)),
             in_context: vectors.last().map_or(0.0, |vector| related(vector)),
             words: candidates.rarity.coverage(stems, &candidate.stems),
             words_in_context: candidates.rarity.coverage(stems, &with_heading),
             rank: by_rank(candidate.hit),
+            asks: f32::from(u8::from(candidate.text.ends_with(['?', '？']))),
+            length: ((1 + words.min(MANY_WORDS)) as f32).ln() / ((1 + MANY_WORDS) as f32).ln(),
         }
     };
     Ok(Measured {

@@ -9,5 +9,5 @@ mod evidence;
 mod options;
 mod selection;
 
-pub use answerer::ExtractiveAnswerer;
+pub use answerer::{Evidence, ExtractiveAnswerer, SentenceEvidence};
 pub use options::ExtractiveOptions;

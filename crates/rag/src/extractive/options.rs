@@ -6,11 +6,11 @@
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct ExtractiveOptions {
-    /// The least strength of the best sentence's evidence, 0 to 1, at which there is an answer.
+    /// The least strength of all evidence together, 0 to 1, at which there is an answer.
     pub min_evidence: f32,
     /// Sentences in the answer at most; code and lists that they introduce come along.
     pub max_sentences: usize,
-    /// A further sentence is quoted when its evidence has at least this share of the best one's.
+    /// A further sentence is quoted when its odds to be the best one have at least this share of the best one's.
     pub further_evidence: f32,
     /// Sentences that are compared with the question by the encoder at most; the others have too few of its words or
     /// too low a rank.
@@ -22,14 +22,14 @@ impl Default for ExtractiveOptions {
         Self {
             min_evidence: 0.5,
             max_sentences: 3,
-            further_evidence: 0.8,
+            further_evidence: 0.7,
             max_candidates: 30,
         }
     }
 }
 
 impl ExtractiveOptions {
-    /// There is an answer when the best evidence is at least so strong (0 to 1).
+    /// There is an answer when the evidence is at least so strong (0 to 1).
     pub fn with_min_evidence(mut self, min_evidence: f32) -> Self {
         self.min_evidence = min_evidence;
         self
@@ -41,7 +41,7 @@ impl ExtractiveOptions {
         self
     }
 
-    /// Further sentences have at least this share of the best one's evidence.
+    /// Further sentences have at least this share of the best one's odds.
     pub fn with_further_evidence(mut self, further_evidence: f32) -> Self {
         self.further_evidence = further_evidence;
         self

@@ -37,31 +37,25 @@ pub(super) struct Quote {
     pub hit: usize,
     /// Bytes of the passage's text.
     pub span: Span,
-    /// Strength of its best sentence.
-    pub strength: f32,
+    /// Share of its best sentence in the odds of the best one.
+    pub share: f32,
 }
 
-/// What is quoted, strongest first; nothing when the best evidence is too weak.
+/// What is quoted, best first; `shares` are the candidates' odds relative to the best one's.
 pub(super) fn select(
     hits: &[ScoredChunk],
     candidates: &[Candidate],
-    strengths: &[f32],
+    shares: &[f32],
     vectors: &[Vec<f32>],
     options: &ExtractiveOptions,
 ) -> Vec<Quote> {
     let mut order: Vec<usize> = (0..candidates.len()).collect();
-    order.sort_by(|a, b| strengths[*b].total_cmp(&strengths[*a]).then(a.cmp(b)));
-    let Some(&best) = order
-        .first()
-        .filter(|best| strengths[**best] >= options.min_evidence)
-    else {
-        return Vec::new();
-    };
-    let least = strengths[best] * options.further_evidence;
-
+    order.sort_by(|a, b| shares[*b].total_cmp(&shares[*a]).then(a.cmp(b)));
     let mut chosen: Vec<usize> = Vec::new();
     for at in order {
-        if strengths[at] < least.min(strengths[best]) || chosen.len() >= options.max_sentences.max(1) {
+        if (!chosen.is_empty() && shares[at] < options.further_evidence)
+            || chosen.len() >= options.max_sentences.max(1)
+        {
             break;
         }
         let repeats = chosen.iter().any(|other| {
@@ -79,20 +73,20 @@ pub(super) fn select(
         if let Some(before) = before(candidates, *at).filter(|before| !chosen.contains(before))
             && points_back(&candidates[*at].text)
         {
-            needed.push((before, strengths[*at]));
+            needed.push((before, shares[*at]));
         }
     }
     let mut quotes: Vec<Quote> = chosen
         .iter()
-        .map(|at| (*at, strengths[*at]))
+        .map(|at| (*at, shares[*at]))
         .chain(needed)
-        .map(|(at, strength)| {
+        .map(|(at, share)| {
             let candidate = &candidates[at];
             let end = candidate.passage.tail.unwrap_or(candidate.passage.span).end;
             Quote {
                 hit: candidate.hit,
                 span: Span::new(candidate.passage.span.start, end),
-                strength,
+                share,
             }
         })
         .collect();
@@ -104,14 +98,14 @@ pub(super) fn select(
                 if last.hit == quote.hit && adjoins(&hits[quote.hit].chunk.text, last.span, quote.span) =>
             {
                 last.span.end = last.span.end.max(quote.span.end);
-                last.strength = last.strength.max(quote.strength);
+                last.share = last.share.max(quote.share);
             }
             _ => joined.push(quote),
         }
     }
     joined.sort_by(|a, b| {
-        b.strength
-            .total_cmp(&a.strength)
+        b.share
+            .total_cmp(&a.share)
             .then_with(|| (a.hit, a.span).cmp(&(b.hit, b.span)))
     });
     joined

@@ -150,6 +150,10 @@ impl Iterator for Generating {
                     ))));
                 }
             }
+            // Text that is held back is a sign of life all the same: between two events an answer can be cancelled.
+            if events.is_empty() {
+                return Some(Ok(AnswerEvent::Text(String::new())));
+            }
             self.ready.extend(events);
         }
     }

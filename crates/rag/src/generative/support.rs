@@ -33,8 +33,8 @@ pub(super) fn span(chunk: &Chunk, claim: &str) -> Span {
     let mut best: Option<(f32, usize, usize)> = None;
     for first in 0..passages.len() {
         let mut together = BTreeSet::new();
-        for last in first..passages.len().min(first + MAX_SENTENCES) {
-            together.extend(stems[last].iter().cloned());
+        for (last, stems) in stems.iter().enumerate().skip(first).take(MAX_SENTENCES) {
+            together.extend(stems.iter().cloned());
             let value = rarity.coverage(&wanted, &together) - GAIN * (last - first) as f32;
             if best.is_none_or(|(most, ..)| value > most) {
                 best = Some((value, first, last));

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
+use ragtune_core::Cancel;
 use ragtune_core::text::Usage;
 use ragtune_retrieve::Retriever;
 
@@ -33,6 +34,7 @@ pub struct RagStream {
     answer: Answer,
     events: Option<AnswerStream>,
     ready: VecDeque<RagEvent>,
+    cancel: Cancel,
 }
 
 impl RagStream {
@@ -72,7 +74,14 @@ impl RagStream {
                 usage: Usage::default(),
             },
             events: Some(events),
+            cancel: Cancel::new(),
         })
+    }
+
+    /// The same stream, which also ends with [`ragtune_core::Error::Cancelled`] once this flag is set.
+    pub fn cancelled_by(mut self, cancel: Cancel) -> Self {
+        self.cancel = cancel;
+        self
     }
 
     /// Runs the stream to its end.
@@ -90,6 +99,7 @@ impl RagStream {
 
     /// Takes the answerer's next event in; false at its end.
     fn step(&mut self) -> Result<bool> {
+        self.cancel.check()?;
         let Some(event) = self.events.as_mut().and_then(Iterator::next) else {
             return Ok(false);
         };

@@ -1,5 +1,6 @@
 //! The asynchronous edge: the same answers, and work that stops when nobody waits for it.
 #![cfg(feature = "tokio")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that meets them fails")]
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};

@@ -7,6 +7,8 @@ pub mod index;
 pub mod load;
 pub mod measure;
 mod retriever;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use chunk::{ChunkSpan, Chunker};
 pub use error::{Error, Result};

@@ -1,0 +1,3 @@
+//! Conformance suites of this crate's traits, to run against your own implementations.
+
+pub mod conformance;

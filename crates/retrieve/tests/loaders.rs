@@ -1,0 +1,101 @@
+//! Every loader on hostile content, and the default set on names.
+
+use std::path::Path;
+
+use ragtune_core::text::Document;
+use ragtune_retrieve::Error;
+use ragtune_retrieve::load::defaults;
+use ragtune_retrieve::testing::conformance;
+
+#[test]
+fn every_loader_conforms_and_has_its_own_id() {
+    let mut ids = std::collections::BTreeSet::new();
+    for (loader, name) in defaults().iter().zip(["a.md", "a.html", "a.rs", "a.txt"]) {
+        assert_eq!(conformance::loader(loader, Path::new(name)), Vec::<String>::new());
+        assert!(ids.insert(loader.id()));
+    }
+}
+
+#[test]
+fn each_name_has_its_loader() {
+    for (name, expected) in [
+        ("docs/README.md", "markdown"),
+        ("README", "text"),
+        ("a.TXT", "text"),
+        ("index.htm", "html"),
+        ("src/lib.rs", "code"),
+        ("CMakeLists.txt", "code"),
+        ("Cargo.toml", "code"),
+    ] {
+        let loaders = defaults();
+        let loader = loaders
+            .iter()
+            .find(|loader| loader.accepts(Path::new(name)))
+            .unwrap();
+        let loaded = loader.load(Path::new(name), b"tea").unwrap();
+        assert_eq!(loaded.metadata["format"], expected.into(), "{name}");
+    }
+    for name in ["a.pdf", "a.png", "a.zip", "unknown"] {
+        assert!(
+            !defaults().iter().any(|loader| loader.accepts(Path::new(name))),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn binary_content_is_unreadable_and_says_why() {
+    for loader in defaults() {
+        match loader.load(Path::new("folder/file"), b"%PDF-1.4 \x00\x01") {
+            Err(Error::Unreadable { path, reason }) => {
+                assert!(path.ends_with("file") && reason.contains("PDF"), "{reason}");
+            }
+            other => panic!("{}: {other:?}", loader.id()),
+        }
+    }
+}
+
+#[test]
+fn real_pages_become_text() {
+    let Some(shared) = std::env::var_os("RAGTUNE_SHARED") else {
+        println!("skipped: RAGTUNE_SHARED does not name the folder with the data sets");
+        return;
+    };
+    let files = Path::new(&shared).join("data/loader-files/packages/markitdown/tests/test_files");
+    let loaders = defaults();
+    for (name, title, says) in [
+        (
+            "test_blog.html",
+            "AutoGen",
+            "Large language models (LLMs) are powerful tools",
+        ),
+        (
+            "test_wikipedia.html",
+            "Microsoft",
+            "Microsoft entered the operating system (OS) business in 1980",
+        ),
+        ("test_mskanji.csv", "", "佐藤太郎"),
+    ] {
+        let path = files.join(name);
+        let loader = loaders.iter().find(|loader| loader.accepts(&path)).unwrap();
+        let loaded = loader.load(&path, &std::fs::read(&path).unwrap()).unwrap();
+        println!("{name}: {} bytes, {:?}", loaded.text.len(), loaded.metadata);
+        assert!(
+            loaded.text.contains(says),
+            "{name}: {}",
+            loaded.text.chars().take(3000).collect::<String>()
+        );
+        let found = loaded
+            .metadata
+            .get("title")
+            .map(ToString::to_string)
+            .unwrap_or_default();
+        assert!(found.contains(title), "{found}");
+        let mut document = Document::new(name, loaded.text);
+        document.metadata = loaded.metadata;
+        assert!(!document.text.contains("function("), "{name} has scripts in it");
+    }
+    let random = files.join("random.bin");
+    let refused = loaders[3].load(&random, &std::fs::read(&random).unwrap());
+    assert!(matches!(refused, Err(Error::Unreadable { .. })), "{refused:?}");
+}

@@ -18,6 +18,8 @@ const DEFAULT_MAX_TOKENS: usize = 256;
 const MAX_TOKEN_BYTES: usize = 64;
 /// A longer word is counted in pieces of at most this many bytes.
 const MAX_WORD_BYTES: usize = 32;
+/// Different words whose tokens are kept at most.
+const MAX_KNOWN_WORDS: usize = 1 << 16;
 
 /// Counts tokens as an encoder does, and knows how many a passage may have.
 #[derive(Clone)]
@@ -78,6 +80,43 @@ pub(super) fn invalid(argument: &'static str, reason: String) -> crate::Error {
     ragtune_core::Error::InvalidArgument { argument, reason }.into()
 }
 
+/// Tokens of words, each different one counted once.
+pub(super) struct WordCounts<'t, 's> {
+    sizes: &'s Sizes,
+    known: HashMap<&'t str, usize>,
+}
+
+impl<'t, 's> WordCounts<'t, 's> {
+    pub(super) fn new(sizes: &'s Sizes) -> Self {
+        let known = HashMap::new();
+        Self { sizes, known }
+    }
+
+    fn of(&mut self, word: &'t str) -> usize {
+        if self.known.len() >= MAX_KNOWN_WORDS {
+            self.known.clear();
+        }
+        *self.known.entry(word).or_insert_with(|| self.sizes.count(word))
+    }
+
+    /// Tokens of a text as the sum over its words.
+    pub(super) fn estimate(&mut self, text: &'t str) -> usize {
+        pieces(text).map(|piece| self.of(piece)).sum()
+    }
+}
+
+/// The words of a text, long ones in pieces.
+fn pieces(text: &str) -> impl Iterator<Item = &str> {
+    text.split_whitespace().flat_map(|word| {
+        let mut rest = word;
+        std::iter::from_fn(move || {
+            let (piece, after) = rest.split_at(rest.floor_char_boundary(MAX_WORD_BYTES));
+            rest = after;
+            (!piece.is_empty()).then_some(piece)
+        })
+    })
+}
+
 /// Tokens of every word of a text, counted once and summed up, so that the size of any passage takes two look-ups
 /// where tokenising it again for every place that a splitter tries took most of the indexing time.
 ///
@@ -91,22 +130,13 @@ pub(super) struct TokenMap<'t> {
 }
 
 impl<'t> TokenMap<'t> {
-    pub(super) fn new(text: &'t str, sizes: &Sizes) -> Self {
-        let mut known: HashMap<&str, usize> = HashMap::new();
+    pub(super) fn new(text: &'t str, counts: &mut WordCounts<'t, '_>) -> Self {
         let mut words = Vec::new();
         let mut total = 0;
-        for word in text.split_whitespace() {
-            let mut rest = word;
-            while !rest.is_empty() {
-                let (piece, after) = rest.split_at(match rest.floor_char_boundary(MAX_WORD_BYTES) {
-                    0 => rest.len(),
-                    end => end,
-                });
-                let start = piece.as_ptr() as usize - text.as_ptr() as usize;
-                words.push((start, start + piece.len(), total));
-                total += *known.entry(piece).or_insert_with(|| sizes.count(piece));
-                rest = after;
-            }
+        for piece in pieces(text) {
+            let start = piece.as_ptr() as usize - text.as_ptr() as usize;
+            words.push((start, start + piece.len(), total));
+            total += counts.of(piece);
         }
         Self { text, words, total }
     }
@@ -162,7 +192,7 @@ mod tests {
         #[test]
         fn sums_over_words_are_exact_between_words(text in "[a-z]{1,9}( {1,3}[a-z]{1,9}){0,30}", from in 0usize..31, to in 0usize..31) {
             let sizes = sizes();
-            let map = TokenMap::new(&text, &sizes);
+            let map = TokenMap::new(&text, &mut WordCounts::new(&sizes));
             let starts: Vec<usize> = text.split_whitespace().map(|w| w.as_ptr() as usize - text.as_ptr() as usize).collect();
             let (from, to) = (from.min(starts.len() - 1), to.min(starts.len() - 1));
             let span = Span::new(starts[from.min(to)], starts[from.max(to)]);

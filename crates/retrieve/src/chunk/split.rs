@@ -6,7 +6,7 @@ use ragtune_core::text::Span;
 use text_splitter::{ChunkCapacity, ChunkConfig, MarkdownSplitter, TextSplitter};
 
 use super::sentence::sentences;
-use super::size::{Sizes, TokenMap, invalid};
+use super::size::{Sizes, TokenMap, WordCounts, invalid};
 use crate::error::Result;
 
 /// Bytes that are divided at once: bounds the memory and the time of the splitter on texts of any length.
@@ -40,13 +40,14 @@ pub(super) fn trimmed(text: &str, span: Span) -> Option<Span> {
 /// they cover everything that is not white space.
 pub(super) fn split(text: &str, span: Span, limits: Limits, sizes: &Sizes) -> Result<Vec<Span>> {
     let mut passages = Vec::new();
+    let mut counts = WordCounts::new(sizes);
     for window in windows(text, span) {
         let Some(part) = window.of(text) else { continue };
         if is_unbroken(part) {
-            split_unbroken(text, window, limits, sizes, &mut passages);
+            split_unbroken(text, window, limits, sizes, &mut counts, &mut passages);
             continue;
         }
-        let map = TokenMap::new(part, sizes);
+        let map = TokenMap::new(part, &mut counts);
         let total = map.count(Span::new(0, part.len()));
         // Passages of about equal length, where filling each to the brim leaves a crumb at the end.
         let count = total.div_ceil(limits.target_tokens).max(1);
@@ -83,9 +84,16 @@ fn is_unbroken(text: &str) -> bool {
 }
 
 /// Divides such a text in one pass: at its sentences, and those that are too long where the tokens are enough.
-fn split_unbroken(text: &str, window: Span, limits: Limits, sizes: &Sizes, passages: &mut Vec<Span>) {
+fn split_unbroken<'t>(
+    text: &'t str,
+    window: Span,
+    limits: Limits,
+    sizes: &Sizes,
+    counts: &mut WordCounts<'t, '_>,
+    passages: &mut Vec<Span>,
+) {
     let Some(part) = window.of(text) else { return };
-    let map = TokenMap::new(part, sizes);
+    let map = TokenMap::new(part, counts);
     let mut open: Option<Span> = None;
     let mut found = Vec::new();
     for sentence in sentences(part) {
@@ -137,7 +145,7 @@ fn windows(text: &str, span: Span) -> Vec<Span> {
 
 /// Adds the passage, halved as often as its exact count of tokens asks for: at white space near the middle, else
 /// between characters.
-fn bisect(text: &str, span: Span, max_tokens: usize, sizes: &Sizes, passages: &mut Vec<Span>) {
+pub(super) fn bisect(text: &str, span: Span, max_tokens: usize, sizes: &Sizes, passages: &mut Vec<Span>) {
     let mut todo = vec![span];
     while let Some(span) = todo.pop() {
         let Some(part) = span.of(text) else { continue };

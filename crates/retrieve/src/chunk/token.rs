@@ -6,8 +6,8 @@ use ragtune_core::text::{Document, Embedder};
 
 use super::chunker::{ChunkSpan, Chunker};
 use super::outline::{Section, is_markdown, sections};
-use super::size::{Sizes, invalid};
-use super::split::{Limits, split, trimmed};
+use super::size::{Sizes, WordCounts, invalid};
+use super::split::{Limits, bisect, split, trimmed};
 use crate::error::Result;
 
 /// Divides documents into passages that an encoder takes whole, along their structure.
@@ -95,8 +95,9 @@ impl TokenChunker {
     /// Sections to passages or, where they are too long, to parts that must be divided.
     fn join(&self, text: &str, sections: Vec<Section>) -> Vec<(Section, usize)> {
         let mut joined: Vec<(Section, usize)> = Vec::new();
+        let mut counts = WordCounts::new(&self.sizes);
         for section in sections {
-            let tokens = section.span.of(text).map_or(0, |part| self.sizes.count(part));
+            let tokens = section.span.of(text).map_or(0, |part| counts.estimate(part));
             if let Some((last, so_far)) = joined.last_mut() {
                 let small = *so_far < self.min_tokens() || tokens < self.min_tokens();
                 if small && *so_far + tokens <= self.target_tokens && may_join(last, &section) {
@@ -139,7 +140,9 @@ impl Chunker for TokenChunker {
                 markdown,
             };
             let spans = if tokens <= max_tokens {
-                vec![span]
+                let mut passages = Vec::with_capacity(1);
+                bisect(text, span, max_tokens, &self.sizes, &mut passages);
+                passages
             } else {
                 split(text, span, limits, &self.sizes)?
             };

@@ -275,6 +275,14 @@ mod tests {
             .text,
             "## Layout\n\none\n\n| 1 |\n"
         );
+        assert_eq!(
+            load("<table><tr><th>Type</th><td>Public</td></tr><tr><th>Listed</th><td><ul><li>a</li><li>b</li></ul></td></tr></table>").text,
+            "| Type | Public |\n|---|---|\n| Listed | a b |\n"
+        );
+        assert_eq!(
+            load("<table><tr><td><ul><li>a<li>b</ul></td></tr></table>").text,
+            "- a\n- b\n"
+        );
         assert_eq!(load("").text, "");
         assert!(
             HtmlLoader

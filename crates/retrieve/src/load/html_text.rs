@@ -440,9 +440,9 @@ impl Renderer {
     }
 }
 
-/// Tables with other tables, headings, lists or code in them.
+/// Tables with other tables, headings or code in them, and those with lists that have no header cells.
 fn layout_tables(root: &NodeRef) -> HashSet<NodeId> {
-    let mut layout = HashSet::new();
+    let (mut layout, mut with_lists, mut with_headers) = (HashSet::new(), HashSet::new(), HashSet::new());
     let mut open: Vec<NodeId> = Vec::new();
     let mut steps = vec![(*root, true)];
     while let Some((node, entering)) = steps.pop() {
@@ -451,11 +451,13 @@ fn layout_tables(root: &NodeRef) -> HashSet<NodeId> {
             continue;
         }
         let name = node.node_name();
-        if matches!(
-            name.as_deref(),
-            Some("table" | "h1" | "h2" | "h3" | "h4" | "h5" | "h6" | "ul" | "ol" | "pre")
-        ) {
-            layout.extend(open.iter().copied());
+        match name.as_deref() {
+            Some("table" | "h1" | "h2" | "h3" | "h4" | "h5" | "h6" | "pre") => {
+                layout.extend(open.iter().copied())
+            }
+            Some("ul" | "ol") => with_lists.extend(open.iter().copied()),
+            Some("th") => with_headers.extend(open.last().copied()),
+            _ => {}
         }
         if name.as_deref() == Some("table") {
             open.push(node.id);
@@ -463,6 +465,7 @@ fn layout_tables(root: &NodeRef) -> HashSet<NodeId> {
         }
         steps.extend(node.children_it(true).map(|child| (child, true)));
     }
+    layout.extend(with_lists.difference(&with_headers).copied());
     layout
 }
 

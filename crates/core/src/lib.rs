@@ -10,6 +10,8 @@ pub mod hub;
 #[cfg(feature = "models")]
 pub mod kernels;
 #[cfg(feature = "models")]
+pub mod models;
+#[cfg(feature = "models")]
 pub mod nn;
 pub mod progress;
 #[cfg(feature = "testing")]

@@ -106,7 +106,7 @@ impl Embeddings {
     /// [`Error::Dimension`] when the array is no whole number of rows or `dim` is 0.
     pub fn new(dim: usize, data: Vec<f32>, truncated: usize) -> Result<Self> {
         match NonZeroUsize::new(dim) {
-            Some(rows_of) if data.len() % dim == 0 => Ok(Self {
+            Some(rows_of) if data.len().is_multiple_of(dim) => Ok(Self {
                 dim: rows_of,
                 data,
                 truncated,

@@ -191,11 +191,15 @@ impl Account {
 }
 
 impl LoadReport {
-    /// Adds the account of another file of the same model.
-    pub(crate) fn absorb(&mut self, other: Self) {
-        self.applied.extend(other.applied);
+    /// Adds the account of a sub-folder of the same model.
+    pub(crate) fn absorb(&mut self, other: Self, folder: &str) {
+        let inside = |name: String| match folder {
+            "" => name,
+            folder => format!("{folder}/{name}"),
+        };
+        self.applied.extend(other.applied.into_iter().map(inside));
         self.missing.extend(other.missing);
-        self.unused.extend(other.unused);
+        self.unused.extend(other.unused.into_iter().map(inside));
     }
 }
 

@@ -1,0 +1,267 @@
+//! Texts to vectors with a transformer of the BERT family.
+//!
+//! Letters: `t` tokens of a batch, `b` texts of a batch, `h` hidden width, `dim` components of a vector.
+
+use std::borrow::Cow;
+use std::path::PathBuf;
+
+use burn::tensor::{Device, Tensor};
+
+use super::super::batch::Batches;
+use super::super::encoder::{EncoderConfig, EncoderModel};
+use super::super::tokenizer::{Encoded, TextTokenizer};
+use super::folder::{Head, Step, max_length, transformer_files};
+use crate::error::{Error, Result};
+use crate::nn::{Context, Segments};
+use crate::text::{Embedder, Embeddings, Role, TokenCount};
+use crate::weights::{LoadReport, ModelFiles};
+
+/// Tokens of a batch: 32 texts of 128 tokens.
+const BATCH_TOKENS: usize = 4096;
+/// The shortest vectors that are divided by their length; shorter ones are divided by this, as torch's `normalize`.
+const MIN_NORM: f64 = 1e-12;
+/// Changes when the same files come to give other vectors.
+const FORMAT: &[u8] = b"ragtune encoder 1 f32";
+
+/// A sentence encoder from a sentence-transformers folder, or from a plain transformers folder with mean pooling.
+///
+/// Texts are computed in batches of similar length without padding, so a text's vector does not depend on its
+/// neighbours.
+///
+/// ```no_run
+/// use ragtune_core::device::Device;
+/// use ragtune_core::models::Encoder;
+/// use ragtune_core::text::{Embedder, Role};
+///
+/// # fn on(device: &Device) -> ragtune_core::Result<()> {
+/// let encoder = Encoder::load("models/all-minilm-l6-v2", device)?;
+/// let vectors = encoder.embed(&["green tea", "black tea"], Role::Document)?;
+/// assert_eq!((vectors.len(), vectors.dim()), (2, 384));
+/// println!("{} texts were cut, unused tensors: {:?}", vectors.truncated(), encoder.report().unused);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Encoder {
+    tokenizer: TextTokenizer,
+    model: EncoderModel,
+    head: Head,
+    max_length: usize,
+    /// Tokens of the special tokens and the longer prompt.
+    reserved: usize,
+    batch_tokens: usize,
+    report: LoadReport,
+    fingerprint: blake3::Hash,
+    id: String,
+}
+
+impl Encoder {
+    /// Loads a folder.
+    ///
+    /// # Errors
+    /// As [`Encoder::from_files`].
+    pub fn load(folder: impl Into<PathBuf>, device: &Device) -> Result<Self> {
+        Self::from_files(&ModelFiles::folder(folder)?, device)
+    }
+
+    /// Loads files from a folder or from memory.
+    ///
+    /// # Errors
+    /// [`Error::Io`] and [`Error::MissingFile`] for files that are not there; [`Error::Json`], [`Error::Config`] and
+    /// [`Error::Unsupported`] for configurations; [`Error::Checkpoint`] and [`Error::MissingTensors`] for weights;
+    /// [`Error::Tokenizer`], and [`Error::UnknownId`] when tokenizer and weights do not belong together.
+    pub fn from_files(files: &ModelFiles, device: &Device) -> Result<Self> {
+        let transformer = transformer_files(files)?;
+        let config = EncoderModel::config(&transformer)?;
+        let mut tokenizer = TextTokenizer::load(&transformer)?;
+        let (max_length, do_lower_case) = max_length(&transformer, &tokenizer, &config)?;
+        if do_lower_case {
+            tokenizer = tokenizer.lower_cased()?;
+        }
+        tokenizer.check_ids(config.vocab_size)?;
+
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(FORMAT);
+        hasher.update(config.description().as_bytes());
+        tokenizer.hash_into(&mut hasher);
+        hasher.update(&[u8::from(do_lower_case)]);
+        let checkpoint = transformer.checkpoint()?;
+        let (model, mut report) = checkpoint.load(device, |loader| EncoderModel::load(&config, loader))?;
+        checkpoint.hash_into(&report.applied, &mut hasher);
+        let (head, head_report) = Head::load(files, config.hidden_size, device, &mut hasher)?;
+        report.absorb(head_report, "");
+
+        let encoder = Self {
+            tokenizer,
+            model,
+            head,
+            max_length,
+            reserved: 0,
+            batch_tokens: BATCH_TOKENS,
+            report,
+            fingerprint: hasher.finalize(),
+            id: String::new(),
+        };
+        encoder.with_max_seq_length(max_length)
+    }
+
+    /// The same encoder, cutting texts after `max_seq_length` tokens, special tokens included; its id changes with it.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] when that leaves no room for content, or the model has fewer positions.
+    pub fn with_max_seq_length(mut self, max_seq_length: usize) -> Result<Self> {
+        let tokens = |role| self.tokenizer.count(self.head.prompts.of(role));
+        let (query, document) = (tokens(Role::Query), tokens(Role::Document));
+        let reserved = self.tokenizer.special_tokens(false) + query?.max(document?);
+        let most = self.config().max_tokens();
+        if max_seq_length > most || max_seq_length <= reserved {
+            return Err(Error::InvalidArgument {
+                argument: "max_seq_length",
+                reason: format!(
+                    "{max_seq_length} is not more than the {reserved} special and prompt tokens and at most the {most} \
+                     positions of the model"
+                ),
+            });
+        }
+        (self.max_length, self.reserved) = (max_seq_length, reserved);
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(self.fingerprint.as_bytes());
+        hasher.update(format!("max_seq_length {max_seq_length}").as_bytes());
+        let hash = hasher.finalize().to_hex();
+        self.id = format!("{}-{}", self.config().model_type, &hash[..32]);
+        Ok(self)
+    }
+
+    /// The same encoder with batches of at most so many tokens (or one text); vectors do not change, speed and memory
+    /// do.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] for 0.
+    pub fn with_batch_tokens(mut self, batch_tokens: usize) -> Result<Self> {
+        if batch_tokens == 0 {
+            return Err(Error::InvalidArgument {
+                argument: "batch_tokens",
+                reason: "is 0 where at least 1 is needed".to_owned(),
+            });
+        }
+        self.batch_tokens = batch_tokens;
+        Ok(self)
+    }
+
+    /// What became of the checkpoint's tensors.
+    pub fn report(&self) -> &LoadReport {
+        &self.report
+    }
+
+    /// The shape of the transformer.
+    pub fn config(&self) -> &EncoderConfig {
+        self.model.shape()
+    }
+
+    /// Tokens after which a text is cut, special tokens and prompt included.
+    pub fn max_seq_length(&self) -> usize {
+        self.max_length
+    }
+
+    /// The tokenizer.
+    pub fn tokenizer(&self) -> &TextTokenizer {
+        &self.tokenizer
+    }
+
+    /// The vectors of one batch.
+    ///
+    /// # Shapes
+    /// `-> [b, dim]`.
+    fn forward(&self, batch: &[&Encoded], skip: usize) -> Result<Tensor<2>> {
+        let context = Context::new(Segments::from_lengths(batch.iter().map(|text| text.ids.len())));
+        let ids: Vec<u32> = batch.iter().flat_map(|text| &text.ids).copied().collect();
+        let type_ids: Vec<u32> = batch.iter().flat_map(|text| &text.type_ids).copied().collect();
+        let x = self.model.forward(&ids, &type_ids, &context)?; // [t, h]
+        let mut x = self.head.pooling.forward(&x, context.segments(), skip); // [b, h of each pooling mode]
+        for step in &self.head.steps {
+            x = match step {
+                Step::Dense(dense) => dense.forward(x, &context),
+                Step::Normalize => {
+                    let norm = x.clone().square().sum_dim(1).sqrt().clamp_min(MIN_NORM); // [b, 1]
+                    x / norm
+                }
+            };
+        }
+        let [b, _] = x.dims();
+        Ok(match self.head.truncate_dim {
+            Some(_) => x.slice([0..b, 0..self.head.dim]),
+            None => x,
+        })
+    }
+
+    /// The first tokens of each text that are not pooled.
+    fn skipped(&self, prompt: &str) -> Result<usize> {
+        if prompt.is_empty() || self.head.pooling.include_prompt() {
+            return Ok(0);
+        }
+        self.tokenizer.prefix_tokens(prompt, self.max_length)
+    }
+}
+
+impl Embedder for Encoder {
+    fn id(&self) -> &str {
+        &self.id
+    }
+
+    fn dim(&self) -> usize {
+        self.head.dim
+    }
+
+    /// Content tokens: special tokens and the longer prompt are taken off.
+    fn max_tokens(&self) -> usize {
+        self.max_length - self.reserved
+    }
+
+    fn embed(&self, texts: &[&str], role: Role) -> Result<Embeddings> {
+        // 1. Prompts and tokens.
+        let prompt = self.head.prompts.of(role);
+        let with_prompt = |text: &&str| -> Cow<'_, str> { Cow::Owned(format!("{prompt}{text}")) };
+        let encoded = if prompt.is_empty() {
+            self.tokenizer.encode(texts, self.max_length)?
+        } else {
+            let texts: Vec<_> = texts.iter().map(with_prompt).collect();
+            self.tokenizer.encode(&texts, self.max_length)?
+        };
+        let skip = self.skipped(prompt)?;
+        // 2. Batches of similar length.
+        let lengths: Vec<usize> = encoded.iter().map(|text| text.ids.len()).collect();
+        let dim = self.dim();
+        let mut data = vec![0.0; texts.len() * dim];
+        for batch in Batches::plan(&lengths, self.batch_tokens).iter() {
+            let members: Vec<&Encoded> = batch.iter().map(|&i| &encoded[i]).collect();
+            // Without special tokens an empty text has no token, and zeros for a vector.
+            if members.iter().all(|text| text.ids.is_empty()) {
+                continue;
+            }
+            let vectors = to_host(self.forward(&members, skip)?)?;
+            // 3. Back into the order of the texts.
+            for (&i, row) in batch.iter().zip(vectors.chunks_exact(dim)) {
+                data[i * dim..(i + 1) * dim].copy_from_slice(row);
+            }
+        }
+        let truncated = encoded.iter().filter(|text| text.truncated).count();
+        Embeddings::new(dim, data, truncated)
+    }
+
+    fn count_tokens(&self, text: &str) -> TokenCount {
+        match self.tokenizer.count(text) {
+            Ok(tokens) => TokenCount::Exact(tokens),
+            Err(_) => TokenCount::estimate(text),
+        }
+    }
+}
+
+/// The components of a tensor, row by row.
+pub(in crate::models) fn to_host(x: Tensor<2>) -> Result<Vec<f32>> {
+    let failed = |source: Box<dyn std::error::Error + Send + Sync>| Error::external("device", source);
+    let data = x
+        .try_into_data()
+        .map_err(|error| failed(error.to_string().into()))?;
+    data.try_into_vec::<f32>()
+        .map_err(|error| failed(error.to_string().into()))
+}

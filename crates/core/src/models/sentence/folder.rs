@@ -1,0 +1,183 @@
+//! A sentence-transformers folder: which modules it has, and where.
+
+use burn::tensor::Device;
+use serde::Deserialize;
+
+use super::super::config_file::ConfigFile;
+use super::super::encoder::EncoderConfig;
+use super::super::tokenizer::TextTokenizer;
+use super::dense::Dense;
+use super::pooling::Pooling;
+use super::prompts::Prompts;
+use crate::error::{Error, Result};
+use crate::weights::{LoadReport, ModelFiles};
+
+const MODULES: &str = "modules.json";
+const SUPPORTED: &[&str] = &["Transformer (first)", "Pooling", "Dense", "Normalize", "Dropout"];
+/// The longest texts that a configuration may ask for.
+const MAX_SEQ_LENGTH: usize = 1 << 24;
+/// Names that the transformer's own configuration has had.
+const TRANSFORMER_CONFIGS: [&str; 4] = [
+    "sentence_bert_config.json",
+    "sentence_roberta_config.json",
+    "sentence_distilbert_config.json",
+    "sentence_xlm-roberta_config.json",
+];
+
+/// An entry of `modules.json`.
+#[derive(Deserialize)]
+struct Entry {
+    path: String,
+    #[serde(rename = "type")]
+    class: String,
+}
+
+/// What follows the transformer.
+#[derive(Debug)]
+pub(super) struct Head {
+    pub(super) pooling: Pooling,
+    pub(super) steps: Vec<Step>,
+    pub(super) prompts: Prompts,
+    pub(super) truncate_dim: Option<usize>,
+    pub(super) dim: usize,
+}
+
+/// A step on pooled vectors.
+#[derive(Debug)]
+pub(super) enum Step {
+    Dense(Box<Dense>),
+    Normalize,
+}
+
+/// The folder of the transformer inside a sentence-transformers folder; the folder itself where there is no
+/// `modules.json`.
+pub(in crate::models) fn transformer_files(files: &ModelFiles) -> Result<ModelFiles> {
+    Ok(
+        match entries(files)?.and_then(|entries| entries.into_iter().next()) {
+            Some(transformer) => files.sub(&transformer.path),
+            None => files.clone(),
+        },
+    )
+}
+
+/// Tokens of the longest text, special tokens included: `max_seq_length`, else the tokenizer's limit, and never more
+/// than there are positions. Also says whether texts are lower-cased first.
+pub(in crate::models) fn max_length(
+    transformer: &ModelFiles,
+    tokenizer: &TextTokenizer,
+    config: &EncoderConfig,
+) -> Result<(usize, bool)> {
+    let mut limits = (tokenizer.model_max_length(), false);
+    for name in TRANSFORMER_CONFIGS {
+        if let Some(file) = ConfigFile::read(transformer, name)? {
+            let max_seq_length = file.optional_size("max_seq_length", 1..=MAX_SEQ_LENGTH)?;
+            limits = (max_seq_length.or(limits.0), file.flag("do_lower_case", false)?);
+            break;
+        }
+    }
+    let max_length = limits.0.unwrap_or(usize::MAX).min(config.max_tokens());
+    Ok((max_length, limits.1))
+}
+
+impl Head {
+    /// Reads the modules behind the transformer; feeds what their vectors depend on to `hasher`.
+    pub(super) fn load(
+        files: &ModelFiles,
+        hidden_size: usize,
+        device: &Device,
+        hasher: &mut blake3::Hasher,
+    ) -> Result<(Self, LoadReport)> {
+        let mut report = LoadReport::default();
+        let mut pooling = None;
+        let mut steps = Vec::new();
+        let mut dim = hidden_size;
+        for entry in entries(files)?.unwrap_or_default().into_iter().skip(1) {
+            let folder = files.sub(&entry.path);
+            match (entry.class(), &pooling) {
+                ("Pooling", None) => {
+                    let remedy = "a Pooling module has its mode there";
+                    let file = ConfigFile::require(&folder, "config.json", remedy)?;
+                    let read = Pooling::read(&file, hidden_size)?;
+                    dim = read.dim(hidden_size);
+                    hasher.update(format!("{read:?}").as_bytes());
+                    pooling = Some(read);
+                }
+                ("Dense", Some(_)) => {
+                    let (dense, checkpoint, loaded) = Dense::load(&folder, dim, device)?;
+                    hasher.update(format!("{:?}", dense.activation()).as_bytes());
+                    checkpoint.hash_into(&loaded.applied, hasher);
+                    dim = dense.out_features();
+                    report.absorb(loaded, &entry.path);
+                    steps.push(Step::Dense(Box::new(dense)));
+                }
+                ("Normalize", Some(_)) => {
+                    hasher.update(b"Normalize");
+                    steps.push(Step::Normalize);
+                }
+                ("Dropout", _) => {}
+                _ => return Err(unsupported(files, entry.class)),
+            }
+        }
+        let pooling = match pooling {
+            Some(pooling) => pooling,
+            None if files.contains(MODULES) => return Err(unsupported(files, "no Pooling".to_owned())),
+            None => Pooling::mean(),
+        };
+        let (mut prompts, mut truncate_dim) = (Prompts::default(), None);
+        if let Some(file) = ConfigFile::read(files, "config_sentence_transformers.json")? {
+            prompts = Prompts::read(&file)?;
+            truncate_dim = file.optional_size("truncate_dim", 1..=MAX_SEQ_LENGTH)?;
+        }
+        let dim = truncate_dim.map_or(dim, |truncated| truncated.min(dim));
+        let head = Self {
+            pooling,
+            steps,
+            prompts,
+            truncate_dim,
+            dim,
+        };
+        hasher.update(format!("{:?} {dim}", head.prompts).as_bytes());
+        Ok((head, report))
+    }
+}
+
+impl Entry {
+    /// `Pooling` of `sentence_transformers.models.Pooling`.
+    fn class(&self) -> &str {
+        self.class
+            .rsplit('.')
+            .next()
+            .map_or(self.class.as_str(), |class| class)
+    }
+}
+
+fn entries(files: &ModelFiles) -> Result<Option<Vec<Entry>>> {
+    let Some(entries) = files.json::<Vec<Entry>>(MODULES)? else {
+        return Ok(None);
+    };
+    for entry in &entries {
+        let plain = |part: &str| !matches!(part, "." | "..") && !part.contains(['\\', ':']);
+        if entry.path.starts_with('/') || !entry.path.split('/').all(plain) {
+            return Err(Error::Config {
+                path: files.path(MODULES),
+                field: "path".to_owned(),
+                found: entry.path.clone(),
+                expected: "a folder inside the model's folder".to_owned(),
+            });
+        }
+    }
+    match entries.first() {
+        Some(first) if first.class() == "Transformer" => Ok(Some(entries)),
+        Some(first) => Err(unsupported(files, first.class.clone())),
+        None => Err(unsupported(files, "no module".to_owned())),
+    }
+}
+
+fn unsupported(files: &ModelFiles, found: String) -> Error {
+    Error::Unsupported {
+        path: files.path(MODULES),
+        field: "type".to_owned(),
+        found,
+        supported: SUPPORTED,
+    }
+}

@@ -118,23 +118,19 @@ fn long_texts_are_cut_as_if_tokenized_whole() {
     let sample =
         std::fs::read_to_string(shared.join("data/reference/minilm-embeddings/sample_text.txt")).unwrap();
     let long = sample.repeat(20);
-    let huge = sample.repeat(20_000);
-    assert!(huge.len() > 80_000_000);
+    let huge = sample.repeat(2_000);
+    assert!(huge.len() > 8_000_000);
     let tokenizer = encoder.tokenizer();
     let short = tokenizer.encode(&[&sample], 256).unwrap().remove(0);
-    let words = "x".repeat(40_000_000);
+    let words = "x".repeat(4_000_000);
     for text in [&long, &huge] {
         assert_eq!(tokenizer.encode(&[text], 256).unwrap()[0], short);
     }
     assert!(!tokenizer.encode(&[&words], 256).unwrap()[0].truncated);
     // Counting goes piece by piece and loses nothing.
+    let line = format!("{sample}\n");
     assert_eq!(
-        tokenizer.count(&sample.repeat(400)).unwrap(),
-        400 * tokenizer.count(&sample).unwrap() - boundary_merges(&sample, tokenizer) * 399
+        tokenizer.count(&line.repeat(400)).unwrap(),
+        400 * tokenizer.count(&line).unwrap()
     );
-}
-
-/// Tokens that a text loses where a copy of it follows directly.
-fn boundary_merges(sample: &str, tokenizer: &ragtune_core::models::TextTokenizer) -> usize {
-    2 * tokenizer.count(sample).unwrap() - tokenizer.count(&sample.repeat(2)).unwrap()
 }

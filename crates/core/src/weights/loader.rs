@@ -25,8 +25,9 @@ const PREFIXES: [&str; 7] = [
 const SUGGESTIONS: usize = 2;
 /// Missing tensors that get suggestions and are written out in a message.
 const MAX_LISTED: usize = 12;
-/// Missing tensors up to this size are stood in for, so that one error lists all that are missing.
-const MAX_STAND_IN: usize = 1 << 20;
+/// Missing tensors are stood in for up to so many weights together (or as many as the file has), so that one error
+/// lists all that are missing.
+const MAX_STAND_IN: usize = 1 << 26;
 
 /// What became of the tensors of a checkpoint.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -62,6 +63,7 @@ pub struct Loader<'a> {
 pub(super) struct Account {
     applied: BTreeSet<String>,
     missing: Vec<String>,
+    stood_in: usize,
 }
 
 impl<'a> Loader<'a> {
@@ -128,27 +130,34 @@ impl<'a> Loader<'a> {
     /// As [`Loader::tensor`].
     pub fn read(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
         let Some(stored) = self.find(name) else {
-            self.account
-                .borrow_mut()
-                .missing
-                .push(format!("{}{name}", self.prefix));
-            let elements = shape
-                .iter()
-                .try_fold(1usize, |product, &axis| product.checked_mul(axis));
-            let limit = self.checkpoint.elements().max(MAX_STAND_IN);
-            return match elements.filter(|&elements| elements <= limit) {
-                Some(elements) => Ok(vec![0.0; elements]),
-                None => Err(Error::MissingTensors {
-                    path: self.checkpoint.path().to_owned(),
-                    report: Box::new(self.account.borrow().report(self.checkpoint)),
-                }),
-            };
+            return self.stand_in(format!("{}{name}", self.prefix), shape);
         };
         let weights = self.checkpoint.read(&stored, shape)?.unwrap_or_default();
         let mut account = self.account.borrow_mut();
         account.applied.extend(self.checkpoint.scale_of(&stored));
         account.applied.insert(stored);
         Ok(weights)
+    }
+
+    /// Notes a missing tensor, and gives zeros in its place.
+    fn stand_in(&self, name: String, shape: &[usize]) -> Result<Vec<f32>> {
+        let mut account = self.account.borrow_mut();
+        account.missing.push(name);
+        let limit = self.checkpoint.elements().max(MAX_STAND_IN);
+        let elements = shape
+            .iter()
+            .try_fold(1usize, |product, &axis| product.checked_mul(axis));
+        let together = elements.and_then(|elements| elements.checked_add(account.stood_in));
+        match (elements, together) {
+            (Some(elements), Some(together)) if together <= limit => {
+                account.stood_in = together;
+                Ok(vec![0.0; elements])
+            }
+            _ => Err(Error::MissingTensors {
+                path: self.checkpoint.path().to_owned(),
+                report: Box::new(account.report(self.checkpoint)),
+            }),
+        }
     }
 
     /// The name in the file: as asked for, or the name that TensorFlow checkpoints gave layer norms' weights.

@@ -4,7 +4,6 @@ use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use burn::tensor::Device;
 use safetensors::Dtype;
@@ -88,11 +87,7 @@ impl Checkpoint {
     /// # Errors
     /// [`Error::Checkpoint`] when the bytes are damaged.
     pub fn from_bytes(label: impl Into<PathBuf>, bytes: impl Into<Cow<'static, [u8]>>) -> Result<Self> {
-        let bytes = match bytes.into() {
-            Cow::Borrowed(bytes) => Bytes::Static(bytes),
-            Cow::Owned(bytes) => Bytes::Owned(Arc::new(bytes)),
-        };
-        Self::whole(label.into(), bytes)
+        Self::whole(label.into(), Bytes::from(bytes.into()))
     }
 
     /// The file or folder, as messages name it.
@@ -190,7 +185,7 @@ impl Checkpoint {
         self.tensors.values().map(|(_, entry)| elements(entry)).sum()
     }
 
-    fn whole(path: PathBuf, bytes: Bytes) -> Result<Self> {
+    pub(super) fn whole(path: PathBuf, bytes: Bytes) -> Result<Self> {
         let entries = header::parse(bytes.as_slice()).map_err(|source| Error::Checkpoint {
             path: path.clone(),
             source,

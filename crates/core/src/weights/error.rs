@@ -131,4 +131,11 @@ pub enum CheckpointError {
         /// The shard.
         file: String,
     },
+    /// A checkpoint cannot be written as a safetensors file.
+    #[error("its tensors cannot be written as a safetensors file")]
+    Write {
+        /// What the writer said.
+        #[source]
+        source: safetensors::SafeTensorError,
+    },
 }

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::de::DeserializeOwned;
 
 use super::Checkpoint;
+use super::mapped::Bytes;
 use crate::error::{Error, Result};
 
 /// The largest file that is read whole (configurations, tokenizers); weights are mapped instead.
@@ -25,7 +26,7 @@ const MAX_FILE_BYTES: u64 = 512 << 20;
 #[derive(Clone, Debug)]
 pub struct ModelFiles {
     root: PathBuf,
-    memory: Option<BTreeMap<String, Cow<'static, [u8]>>>,
+    memory: Option<BTreeMap<String, Bytes>>,
 }
 
 impl ModelFiles {
@@ -51,7 +52,7 @@ impl ModelFiles {
     {
         let files = files
             .into_iter()
-            .map(|(name, bytes)| (name.into(), bytes.into()))
+            .map(|(name, bytes)| (name.into(), Bytes::from(bytes.into())))
             .collect();
         Self {
             root: PathBuf::from(label),
@@ -99,7 +100,7 @@ impl ModelFiles {
     /// [`Error::Io`] when it exists and cannot be read, is a folder, or is larger than any configuration or tokenizer.
     pub fn read(&self, name: &str) -> Result<Option<Cow<'_, [u8]>>> {
         if let Some(files) = &self.memory {
-            return Ok(files.get(name).map(|bytes| Cow::Borrowed(bytes.as_ref())));
+            return Ok(files.get(name).map(|bytes| Cow::Borrowed(bytes.as_slice())));
         }
         let path = self.path(name);
         let file = match std::fs::File::open(&path) {
@@ -154,8 +155,7 @@ impl ModelFiles {
         match &self.memory {
             None => Checkpoint::open(&self.root),
             Some(files) => match files.get(Checkpoint::FILE) {
-                Some(Cow::Borrowed(bytes)) => Checkpoint::from_bytes(self.path(Checkpoint::FILE), *bytes),
-                Some(Cow::Owned(bytes)) => Checkpoint::from_bytes(self.path(Checkpoint::FILE), bytes.clone()),
+                Some(bytes) => Checkpoint::whole(self.path(Checkpoint::FILE), bytes.clone()),
                 None => Err(Error::MissingFile {
                     path: self.path(Checkpoint::FILE),
                     remedy: Checkpoint::REMEDY,

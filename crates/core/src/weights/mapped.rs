@@ -9,6 +9,7 @@
     reason = "memmap2::Mmap::map is unsafe; see the module's first lines"
 )]
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
@@ -47,6 +48,15 @@ impl Bytes {
             Self::Mapped(bytes) => bytes,
             Self::Owned(bytes) => bytes,
             Self::Static(bytes) => bytes,
+        }
+    }
+}
+
+impl From<Cow<'static, [u8]>> for Bytes {
+    fn from(bytes: Cow<'static, [u8]>) -> Self {
+        match bytes {
+            Cow::Borrowed(bytes) => Self::Static(bytes),
+            Cow::Owned(bytes) => Self::Owned(Arc::new(bytes)),
         }
     }
 }

@@ -11,6 +11,7 @@ mod files;
 mod header;
 mod loader;
 mod mapped;
+mod quantise;
 mod suggest;
 
 pub use checkpoint::Checkpoint;
@@ -18,3 +19,4 @@ pub use convert::QUANTISATION_GROUP;
 pub use error::CheckpointError;
 pub use files::ModelFiles;
 pub use loader::{LoadReport, Loader, MissingTensor};
+pub use quantise::{QuantisedMatrix, quantise, quantise_checkpoint};

@@ -29,7 +29,8 @@ const COUNT_BYTES: usize = 1 << 20;
 /// Splits texts into the tokens of a model.
 ///
 /// A very long text is tokenized only as far as its kept tokens reach. That gives the tokens of the whole text for
-/// every tokenizer that splits at white space before it merges, as those of the BERT family do.
+/// every tokenizer that splits at white space before it merges, as those of the BERT family do, except inside a single
+/// word of more than 64 KiB.
 #[derive(Clone, Debug)]
 pub struct TextTokenizer {
     path: PathBuf,
@@ -232,19 +233,24 @@ impl TextTokenizer {
 
     /// The content tokens of a text, at least the `limit` that will be kept, and whether the text goes on after them.
     fn content(&self, text: &str, limit: usize) -> Result<(Encoding, bool)> {
+        if matches!(self.direction, TruncationDirection::Left) {
+            return Ok((self.tokens(text)?, false));
+        }
         let mut bytes = limit.saturating_mul(BYTES_PER_TOKEN).max(MIN_BYTES);
-        loop {
-            let whole = matches!(self.direction, TruncationDirection::Left);
-            let piece = if whole { text } else { head(text, bytes) };
-            let encoding = self.tokens(piece)?;
-            if piece.len() == text.len() {
-                return Ok((encoding, false));
-            }
+        let mut piece = head(text, bytes);
+        let mut rest = &text[piece.len()..];
+        let mut encoding = self.tokens(piece)?;
+        while !rest.is_empty() {
             if encoding.len() >= limit.saturating_add(MARGIN_TOKENS) {
                 return Ok((encoding, true));
             }
-            bytes = bytes.saturating_mul(4);
+            // Text that gives few tokens (blanks, giant words) is worked through in pieces of bounded size.
+            bytes = bytes.saturating_mul(4).min(COUNT_BYTES);
+            piece = head(rest, bytes);
+            rest = &rest[piece.len()..];
+            encoding.merge_with(self.tokens(piece)?, false);
         }
+        Ok((encoding, false))
     }
 
     fn tokens(&self, text: &str) -> Result<Encoding> {

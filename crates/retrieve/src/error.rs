@@ -64,6 +64,120 @@ pub enum Error {
         /// What is wrong.
         reason: String,
     },
+    /// A vector of length zero has no direction, so it has no cosine.
+    #[error(
+        "{what} has length zero, which the cosine metric cannot compare; use the dot or l2 metric, or an embedder that gives every text a direction"
+    )]
+    ZeroVector {
+        /// Which vector.
+        what: String,
+    },
+    /// A vector index has no such slot.
+    #[error("slot {slot} does not exist in an index of {len} vectors")]
+    NoSuchSlot {
+        /// The slot asked for.
+        slot: u32,
+        /// Vectors in the index.
+        len: usize,
+    },
+    /// The store's database refused to work.
+    #[error("the store {} failed; what was stored before is whole", path.display())]
+    Store {
+        /// The database file.
+        path: PathBuf,
+        /// What the database said.
+        #[source]
+        source: ragtune_core::error::BoxError,
+    },
+    /// There is no room for the store; nothing of the failed write was kept, and all before it is whole.
+    #[error("no space is left for the store {}; free some and repeat the call, which goes on where it stopped", path.display())]
+    StoreFull {
+        /// The database file.
+        path: PathBuf,
+    },
+    /// The store's file is damaged.
+    #[error("the store {} is damaged ({reason}); restore it from a copy, or delete its folder and add the documents again", path.display())]
+    Damaged {
+        /// The database file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A file or folder at the store's place is something else; it was not touched.
+    #[error("{} is not a knowledge base ({found}); it was left untouched, choose another path", path.display())]
+    ForeignStore {
+        /// The file or folder.
+        path: PathBuf,
+        /// What was found.
+        found: String,
+    },
+    /// The store was written by a newer version of the library; it was not touched.
+    #[error("the store {} has format {found}, this version of ragtune reads up to {supported}; update ragtune", path.display())]
+    NewerStore {
+        /// The database file.
+        path: PathBuf,
+        /// Its format.
+        found: u32,
+        /// The newest format that is known.
+        supported: u32,
+    },
+    /// The embedder is not the one that the base's vectors come from.
+    #[error(
+        "the knowledge base holds vectors of the embedder {built_with:?} ({built_dim} components), which cannot be compared with those of {given:?} ({given_dim} components); attach the same embedder, or call reembed with the new one"
+    )]
+    EmbedderMismatch {
+        /// Id of the embedder that the base was built with.
+        built_with: String,
+        /// Components of its vectors.
+        built_dim: usize,
+        /// Id of the embedder given.
+        given: String,
+        /// Components of its vectors.
+        given_dim: usize,
+    },
+    /// The metric is not the one that the base was built with.
+    #[error(
+        "the knowledge base compares by {built_with:?}, not by {given:?}; leave the metric out, or call reembed_with and name the new one"
+    )]
+    MetricMismatch {
+        /// The base's metric.
+        built_with: crate::index::Metric,
+        /// The metric given.
+        given: crate::index::Metric,
+    },
+    /// The base holds chunks but no vectors, because it was built without an embedder.
+    #[error(
+        "the knowledge base was built for lexical search and holds no vectors; call reembed with an embedder to make them"
+    )]
+    NoVectors,
+    /// The operation needs an embedder.
+    #[error(
+        "{operation} needs an embedder; attach one by with_embedder, or set Mode::Lexical by with_search"
+    )]
+    NoEmbedder {
+        /// What was to be done.
+        operation: &'static str,
+    },
+    /// A document's id already belongs to a file of a synced folder.
+    #[error("the id {id:?} belongs to a file of the synced folder {folder:?}; choose another id")]
+    IdOfSyncedFile {
+        /// The id.
+        id: String,
+        /// The synced folder.
+        folder: String,
+    },
+    /// A chunker gave a passage that does not lie in its document.
+    #[error("the chunker {chunker:?} gave the span {span} for {document:?}: {reason}")]
+    InvalidChunk {
+        /// Fingerprint of the chunker.
+        chunker: String,
+        /// Id of the document.
+        document: String,
+        /// The span.
+        span: ragtune_core::text::Span,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
 }
 
 impl Error {

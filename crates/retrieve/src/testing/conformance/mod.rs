@@ -4,6 +4,10 @@
 
 mod chunker;
 mod loader;
+mod retriever;
+mod vector_index;
 
 pub use chunker::{chunker, chunker_on};
 pub use loader::loader;
+pub use retriever::retriever;
+pub use vector_index::vector_index;

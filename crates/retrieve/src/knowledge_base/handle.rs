@@ -369,9 +369,10 @@ impl KnowledgeBase {
             (None, Some(embedder)) => Ok(Arc::new(TokenChunker::new(embedder))),
             (None, None) => Err(Error::Core(ragtune_core::Error::InvalidArgument {
                 argument: "chunker",
-                reason: "the default one measures by an embedder's tokens, and none is attached; supply one by \
+                reason:
+                    "the default one measures by an embedder's tokens, and none is attached; supply one by \
                          with_chunker"
-                    .to_owned(),
+                        .to_owned(),
             })),
         }
     }

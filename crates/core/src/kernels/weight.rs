@@ -22,7 +22,7 @@ pub struct LinearWeight {
 
 #[derive(Clone, Debug)]
 enum Storage {
-    Plain(Tensor<2>),
+    Plain(Box<Tensor<2>>),
     #[cfg(feature = "cpu")]
     Packed(Arc<Panels>),
 }
@@ -45,7 +45,7 @@ impl LinearWeight {
             Err(weight) => weight,
         };
         Self {
-            storage: Storage::Plain(weight),
+            storage: Storage::Plain(Box::new(weight)),
         }
     }
 
@@ -67,7 +67,7 @@ impl LinearWeight {
     #[must_use]
     pub fn to_tensor(&self) -> Tensor<2> {
         match &self.storage {
-            Storage::Plain(weight) => weight.clone(),
+            Storage::Plain(weight) => (**weight).clone(),
             #[cfg(feature = "cpu")]
             Storage::Packed(panels) => {
                 let device: Device = device::cpu();

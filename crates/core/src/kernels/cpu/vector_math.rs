@@ -9,7 +9,7 @@ use crate::kernels::Activation;
 /// `log2(e)`.
 const LOG2_E: f32 = std::f32::consts::LOG2_E;
 /// The upper bits of `ln 2`; its product with an integer below 2^15 is exact (Cody and Waite 1980, chapter 6).
-const LN_2_HIGH: f32 = 0.693_359_375;
+const LN_2_HIGH: f32 = 0.693_359_4;
 /// `ln 2 - LN_2_HIGH`.
 const LN_2_LOW: f32 = -2.121_944_4e-4;
 /// `1.5 * 2^23`: adding it rounds an f32 to an integer, which then stands in the low bits of the sum.

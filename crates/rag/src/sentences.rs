@@ -1,27 +1,21 @@
 //! Where the sentences of a paragraph are.
 
-use icu_segmenter::SentenceSegmenter;
-use icu_segmenter::options::SentenceBreakInvariantOptions;
 use ragtune_core::text::Span;
+use ragtune_retrieve::chunk;
 
-/// The sentences of a paragraph (Unicode annex 29). Line breaks inside the paragraph end none, nor do marks inside of
-/// code (`println!`), nor those before a small letter.
+/// The sentences of a paragraph as [`chunk::sentences`] finds them, joined where a mark inside of code (`println!`) or
+/// before a small letter ended one.
 pub(crate) fn sentences(paragraph: &str) -> Vec<Span> {
-    // A space takes as many bytes as a line break, so the spans are those of the paragraph.
-    let line = paragraph.replace(['\n', '\r'], " ");
-    let ends = SentenceSegmenter::new(SentenceBreakInvariantOptions::default()).segment_str(&line);
-    let mut sentences = Vec::new();
-    let mut start = 0;
+    let mut sentences: Vec<Span> = Vec::new();
     let mut in_code = false;
-    let mut seen = 0;
-    for end in ends.skip(1) {
-        in_code ^= line[seen..end].bytes().filter(|b| *b == b'`').count() % 2 == 1;
-        seen = end;
-        let goes_on = line[end..].chars().next().is_some_and(|c| c.is_lowercase());
-        if end == line.len() || !(in_code || goes_on) {
-            sentences.push(Span::new(start, end));
-            start = end;
+    for span in chunk::sentences(paragraph) {
+        let text = span.of(paragraph).unwrap_or_default();
+        let goes_on = text.starts_with(char::is_lowercase);
+        match sentences.last_mut() {
+            Some(last) if in_code || goes_on => last.end = span.end,
+            _ => sentences.push(span),
         }
+        in_code ^= text.bytes().filter(|byte| *byte == b'`').count() % 2 == 1;
     }
     sentences
 }
@@ -38,18 +32,14 @@ mod tests {
     }
 
     #[test]
-    fn sentences_cover_the_paragraph() {
+    fn marks_inside_of_code_end_no_sentence() {
         let text = "Call `println!` twice. It shows\nboth lines! “Hello, world!” project is next.";
-        let found = divided(text);
-        assert_eq!(
-            found,
-            [
-                "Call `println!` twice. ",
-                "It shows\nboth lines! ",
-                "“Hello, world!” project is next."
-            ]
-        );
-        assert_eq!(found.concat(), text);
+        let expected = [
+            "Call `println!` twice.",
+            "It shows\nboth lines!",
+            "“Hello, world!” project is next.",
+        ];
+        assert_eq!(divided(text), expected);
         assert_eq!(divided(""), Vec::<&str>::new());
         assert_eq!(divided("an ` odd one. Then this."), ["an ` odd one. Then this."]);
     }

@@ -7,7 +7,7 @@ use super::evidence::cosine;
 use super::options::ExtractiveOptions;
 
 /// Cosine from which on two sentences say the same.
-const SAME: f32 = 0.92;
+const SAME: f32 = 0.9;
 
 /// Words with which a sentence points to the one before it.
 const POINTERS: [&str; 17] = [

@@ -22,7 +22,7 @@ impl Default for ExtractiveOptions {
         Self {
             min_evidence: 0.5,
             max_sentences: 3,
-            further_evidence: 0.85,
+            further_evidence: 0.7,
             max_candidates: 30,
         }
     }

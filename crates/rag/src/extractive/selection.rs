@@ -9,6 +9,10 @@ use super::options::ExtractiveOptions;
 /// Cosine from which on two sentences say the same.
 const SAME: f32 = 0.9;
 
+/// Share at which the sentence before or after a chosen one, in the same paragraph, completes it: a reader gets it in one
+/// piece with the chosen one, so it may be weaker than a sentence from elsewhere.
+const ADJACENT: f32 = 0.2;
+
 /// Words with which a sentence points to the one before it.
 const POINTERS: [&str; 17] = [
     "it",
@@ -29,6 +33,9 @@ const POINTERS: [&str; 17] = [
     "however",
     "then",
 ];
+
+/// Openings of a sentence that illustrates the one before it.
+const EXAMPLES: [&str; 4] = ["For example", "For instance", "In this case", "In other words"];
 
 /// A run of bytes of one passage that is quoted as it stands.
 #[derive(Clone, Debug, PartialEq)]
@@ -67,13 +74,16 @@ pub(super) fn select(
             chosen.push(at);
         }
     }
-    // A sentence that points backwards needs the one before it.
+    // A neighbour that says more completes a sentence; one that points backwards needs the sentence before it.
     let mut needed = Vec::new();
     for at in &chosen {
-        if let Some(before) = before(candidates, *at).filter(|before| !chosen.contains(before))
-            && points_back(&candidates[*at].text)
-        {
-            needed.push((before, shares[*at]));
+        let before = before(candidates, *at)
+            .filter(|before| shares[*before] >= ADJACENT || points_back(&candidates[*at].text));
+        let after = after(candidates, *at).filter(|after| shares[*after] >= ADJACENT);
+        for neighbour in before.into_iter().chain(after) {
+            if !chosen.contains(&neighbour) {
+                needed.push((neighbour, shares[*at]));
+            }
         }
     }
     let mut quotes: Vec<Quote> = chosen
@@ -120,7 +130,16 @@ fn before(candidates: &[Candidate], at: usize) -> Option<usize> {
     (same && other.at + 1 == candidate.at).then_some(before)
 }
 
+/// The sentence after in the same paragraph, where it is a candidate.
+fn after(candidates: &[Candidate], at: usize) -> Option<usize> {
+    let after = at + 1;
+    (after < candidates.len() && before(candidates, after) == Some(at)).then_some(after)
+}
+
 fn points_back(sentence: &str) -> bool {
+    if EXAMPLES.iter().any(|opening| sentence.starts_with(opening)) {
+        return true;
+    }
     let first = sentence
         .split(|c: char| !c.is_alphanumeric())
         .find(|word| !word.is_empty());

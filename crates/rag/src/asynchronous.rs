@@ -2,12 +2,14 @@
 //!
 //! Dropping a future or stream cancels its work: what runs stops at its next step, a model's stream is dropped.
 
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use futures_core::Stream;
 use ragtune_core::Cancel;
 use ragtune_core::text::{Query, ScoredChunk};
+use ragtune_retrieve::{KnowledgeBase, SyncOptions, SyncReport};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -96,6 +98,22 @@ impl AsyncRag {
     }
 }
 
+/// Brings a knowledge base up to date with a folder, as [`KnowledgeBase::sync_folder_with`] does.
+///
+/// Dropping the future cancels the work, in place of a flag that the options may carry; every document is stored whole
+/// or not at all, and the next run goes on.
+///
+/// # Errors
+/// Those of [`KnowledgeBase::sync_folder_with`], and [`Error::NoRuntime`] outside of a tokio runtime.
+pub async fn sync_folder(
+    base: &KnowledgeBase,
+    folder: impl Into<PathBuf> + Send,
+    options: SyncOptions,
+) -> Result<SyncReport> {
+    let (base, folder) = (base.clone(), folder.into());
+    blocking(move |cancel| Ok(base.sync_folder_with(folder, &options.with_cancel(cancel))?)).await
+}
+
 /// An answer in the making; drop it to stop the model.
 #[derive(Debug)]
 pub struct AsyncRagStream {
@@ -122,7 +140,7 @@ impl Stream for AsyncRagStream {
 }
 
 /// Runs work that blocks; it is told to stop when the future is dropped, and never starts when that comes first.
-pub(crate) async fn blocking<T, F>(work: F) -> Result<T>
+async fn blocking<T, F>(work: F) -> Result<T>
 where
     T: Send + 'static,
     F: FnOnce(Cancel) -> Result<T> + Send + 'static,

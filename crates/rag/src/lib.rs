@@ -25,15 +25,17 @@ pub use ragtune_train as train;
 pub use answer::{Abstention, Answer, Citation, Source, Trace};
 pub use answerer::{AnswerEvent, AnswerStream, Answerer, CitationClaim};
 #[cfg(feature = "tokio")]
-pub use asynchronous::{AsyncRag, AsyncRagStream};
+pub use asynchronous::{AsyncRag, AsyncRagStream, sync_folder};
 pub use error::{BuildProblem, Error, Result};
 pub use extractive::{Evidence, ExtractiveAnswerer, ExtractiveOptions, SentenceEvidence};
 pub use generative::{GenerativeAnswerer, PromptExample, PromptTemplate};
 pub use rag::{Limits, Rag, RagBuilder, RagEvent, RagStream, SearchText};
 
 pub use ragtune_core::Cancel;
+#[cfg(feature = "models")]
+pub use ragtune_core::models::{CrossEncoder, Encoder};
 pub use ragtune_core::text::{
     Chunk, Document, Embedder, Embeddings, Filter, GenerateOptions, Generator, Locator, Message, Metadata,
     Prompt, Query, Reranker, Role, ScoreKind, ScoredChunk, Span, Threshold, Value,
 };
-pub use ragtune_retrieve::Retriever;
+pub use ragtune_retrieve::{KnowledgeBase, Retriever, SyncOptions, SyncReport};

@@ -191,3 +191,37 @@ fn outside_of_a_runtime_is_an_error() {
     };
     assert!(matches!(result, Err(Error::NoRuntime { .. })));
 }
+
+#[tokio::test]
+async fn a_folder_becomes_a_cited_answer() {
+    use ragtune::testing::HashingEmbedder;
+    use ragtune::{KnowledgeBase, SyncOptions};
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(
+        folder.path().join("tea.md"),
+        format!("# Tea\n\n{TEA} Black tea takes boiling water.\n"),
+    )
+    .unwrap();
+    std::fs::write(
+        folder.path().join("coffee.md"),
+        "# Coffee\n\nCoffee is roasted.\n",
+    )
+    .unwrap();
+    let base = KnowledgeBase::in_memory()
+        .unwrap()
+        .with_embedder(HashingEmbedder::new(256))
+        .unwrap();
+    let report = ragtune::sync_folder(&base, folder.path(), SyncOptions::default())
+        .await
+        .unwrap();
+    assert_eq!(report.added, 2);
+    let rag = Rag::builder().retriever(base).build().unwrap().into_async();
+    let answer = rag
+        .ask("At how many degrees is green tea steeped?")
+        .await
+        .unwrap();
+    assert_eq!(answer.citations[0].text, TEA);
+    assert_eq!(answer.citations[0].locator.line, Some(3));
+    assert!(answer.trace.rejected_citations.is_empty());
+    assert!(answer.to_string().contains("tea.md:3"));
+}

@@ -146,6 +146,20 @@ pub enum Error {
         /// What was applied, what is missing, what is left over.
         report: Box<crate::weights::LoadReport>,
     },
+    /// The model inside the library is not the one that was published.
+    #[cfg(feature = "builtin")]
+    #[error(
+        "the built-in model is damaged: {what} has the BLAKE3 {found}, not {expected}; build the program again from \
+         clean sources"
+    )]
+    BuiltinDamaged {
+        /// Which part of it.
+        what: &'static str,
+        /// The checksum that was published.
+        expected: &'static str,
+        /// The checksum found.
+        found: String,
+    },
     /// A model could not be fetched from a hub.
     #[cfg(feature = "hub")]
     #[error(transparent)]

@@ -6,6 +6,8 @@
 //! ([`CrossEncoder`]).
 
 mod batch;
+#[cfg(feature = "builtin")]
+mod builtin;
 mod config_file;
 mod cross_encoder;
 mod encoder;

@@ -21,3 +21,14 @@ pub use burn::tensor::Device;
 pub fn cpu() -> Device {
     Device::flex()
 }
+
+/// Whether a device is the processor of this machine.
+pub(crate) fn is_cpu(device: &Device) -> bool {
+    #[cfg(feature = "cpu")]
+    return *device == cpu();
+    #[cfg(not(feature = "cpu"))]
+    {
+        let _ = device;
+        false
+    }
+}

@@ -4,6 +4,10 @@
 //! `models/all-minilm-l6-v2` and `data/{rust-book,docs-rag,banking77}`.
 
 #![cfg(feature = "builtin")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that cannot read its texts fails, in a function of its own too"
+)]
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -68,6 +72,26 @@ fn the_built_in_encoder_keeps_the_contract() {
             .iter()
             .all(|name| name.starts_with("pooler."))
     );
+}
+
+/// Threads take batches as they get to them; what comes out does not tell in which order.
+#[test]
+fn vectors_do_not_depend_on_batches_or_threads() {
+    let words = "Tea is drunk all over the world, hot or cold, black or green, with milk or without. ";
+    let texts: Vec<String> = (0..60).map(|i| format!("{i} {}", words.repeat(i % 7))).collect();
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    let encoder = Encoder::builtin().unwrap();
+    let vectors = encoder.embed(&texts, Role::Document).unwrap();
+    let again = encoder.embed(&texts, Role::Document).unwrap();
+    assert_eq!(vectors.as_slice(), again.as_slice());
+    let tokens = encoder.tokenize(&texts, Role::Document).unwrap();
+    let from_tokens = encoder.embed_tokens(&tokens, Role::Document).unwrap();
+    assert_eq!(vectors.as_slice(), from_tokens.as_slice());
+    let encoder = encoder.with_batch_tokens(4096).unwrap();
+    let larger = encoder.embed(&texts, Role::Document).unwrap();
+    for (x, y) in vectors.as_slice().iter().zip(larger.as_slice()) {
+        assert!((x - y).abs() <= 1e-5, "{x} is not {y}");
+    }
 }
 
 #[test]

@@ -7,11 +7,20 @@ use burn::tensor::{Tensor, activation};
 
 /// How attention is computed.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct AttentionOptions {
     /// Number of heads `a`; the width of the rows is `a d`.
     pub heads: usize,
     /// What the scores are multiplied by before the softmax, usually `1 / sqrt(d)`.
     pub scale: f64,
+}
+
+impl AttentionOptions {
+    /// Attention with so many heads whose scores are multiplied by `scale`.
+    #[must_use]
+    pub fn new(heads: usize, scale: f64) -> Self {
+        Self { heads, scale }
+    }
 }
 
 /// `softmax(q k^T scale + position_bias) v` within each text; no text sees another.

@@ -106,7 +106,7 @@ proptest! {
         };
         let (q, k, v) = (input(seed), input(seed ^ 1), input(seed ^ 2));
         let bias = bias.then(|| random([heads, longest + 2, longest + 2], seed ^ 3));
-        let options = AttentionOptions { heads, scale: 0.3 };
+        let options = AttentionOptions::new(heads, 0.3);
         close(
             attention::attention(q.clone(), k.clone(), v.clone(), bias.as_ref(), &offsets, options),
             attention::composed(q, k, v, bias.as_ref(), &offsets, options),
@@ -171,7 +171,7 @@ fn a_nan_stays_a_nan_and_stays_in_its_row() {
         only_second
     );
     // A key that is NaN spoils its own text and no other.
-    let options = AttentionOptions { heads: 1, scale: 1.0 };
+    let options = AttentionOptions::new(1, 1.0);
     let fine = random([4, 20], 2);
     let y = attention::attention(fine.clone(), x, fine, None, &[0, 2, 4], options);
     assert_eq!(rows_of_nan(y), [true, true, false, false]);
@@ -181,7 +181,7 @@ fn a_nan_stays_a_nan_and_stays_in_its_row() {
 fn huge_scores_do_not_overflow() {
     let q = random([5, 8], 1) * 1e18;
     let v = random([5, 8], 2);
-    let options = AttentionOptions { heads: 2, scale: 1.0 };
+    let options = AttentionOptions::new(2, 1.0);
     let y = attention::attention(q.clone(), q, v, None, &[0, 5], options);
     assert!(values(y).iter().all(|y| y.is_finite() && y.abs() <= 1.0));
 }
@@ -190,7 +190,7 @@ fn huge_scores_do_not_overflow() {
 fn a_text_does_not_depend_on_its_neighbours() {
     let [a, b] = [random([37, 24], 1), random([90, 24], 2)];
     let weight = LinearWeight::new(random([24, 24], 3));
-    let options = AttentionOptions { heads: 2, scale: 0.3 };
+    let options = AttentionOptions::new(2, 0.3);
     let run = |x: Tensor<2>, offsets: &[usize]| {
         let y = linear::linear(x, &weight, None, Some(Activation::Gelu));
         attention::attention(y.clone(), y.clone(), y, None, offsets, options)

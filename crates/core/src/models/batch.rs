@@ -2,16 +2,81 @@
 
 use std::ops::Range;
 
+use burn::tensor::Device;
+use rayon::prelude::*;
+
+use crate::device;
+use crate::error::Result;
+
+/// Tokens of a batch where each thread of the CPU computes batches of its own: the activations of a layer then fit the
+/// caches.
+const THREAD_TOKENS: usize = 512;
+/// Tokens of a batch on a device that parallelises within a batch: 32 texts of 128 tokens.
+const DEVICE_TOKENS: usize = 4096;
+
+/// How large batches are, and whether several are computed at a time.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Batching {
+    /// Most tokens of a batch (or one text).
+    pub(super) tokens: usize,
+    /// Whether threads take batches, each its own, instead of sharing one after the other. A thread then waits for
+    /// nobody between layers; what a text yields stays the same, since texts do not see each other.
+    in_parallel: bool,
+}
+
+impl Batching {
+    /// What is fastest on a device.
+    pub(super) fn on(device: &Device) -> Self {
+        match device::is_cpu(device) {
+            true => Self {
+                tokens: THREAD_TOKENS,
+                in_parallel: true,
+            },
+            false => Self {
+                tokens: DEVICE_TOKENS,
+                in_parallel: false,
+            },
+        }
+    }
+
+    /// Runs `compute` for each batch of texts of these lengths, and returns with each batch's texts what it gave.
+    ///
+    /// # Errors
+    /// An error of `compute`.
+    pub(super) fn run<T: Send>(
+        self,
+        lengths: &[usize],
+        compute: impl Fn(&[usize]) -> Result<T> + Sync,
+    ) -> Result<Vec<(Vec<usize>, T)>> {
+        let batches = Batches::plan(lengths, self.tokens);
+        let one = |range: &Range<usize>| {
+            let texts = &batches.order[range.clone()];
+            Ok((texts.to_vec(), compute(texts)?))
+        };
+        if self.in_parallel {
+            batches.ranges.par_iter().with_max_len(1).map(one).collect()
+        } else {
+            batches.ranges.iter().map(one).collect()
+        }
+    }
+}
+
+/// Runs `compute` on a thread of rayon's pool: of the many small parallel steps of a forward pass, none then has to wake
+/// the pool from outside.
+pub(super) fn in_pool<T: Send>(compute: impl FnOnce() -> T + Send) -> T {
+    rayon::join(compute, || ()).0
+}
+
 /// The order in which texts are computed: by falling length, ties in their own order, in batches of at most
 /// `batch_tokens` tokens (or one text).
 #[derive(Debug)]
-pub(super) struct Batches {
+struct Batches {
     order: Vec<usize>,
     ranges: Vec<Range<usize>>,
 }
 
 impl Batches {
-    pub(super) fn plan(lengths: &[usize], batch_tokens: usize) -> Self {
+    fn plan(lengths: &[usize], batch_tokens: usize) -> Self {
         let mut order: Vec<usize> = (0..lengths.len()).collect();
         order.sort_by_key(|&i| std::cmp::Reverse(lengths[i]));
         let mut ranges = Vec::new();
@@ -29,22 +94,41 @@ impl Batches {
         }
         Self { order, ranges }
     }
-
-    /// The texts of each batch, as positions in the list of lengths.
-    pub(super) fn iter(&self) -> impl Iterator<Item = &[usize]> {
-        self.ranges.iter().map(|range| &self.order[range.clone()])
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn plan(lengths: &[usize], batch_tokens: usize) -> Vec<Vec<usize>> {
-        Batches::plan(lengths, batch_tokens)
-            .iter()
-            .map(<[usize]>::to_vec)
+    fn plan(lengths: &[usize], tokens: usize) -> Vec<Vec<usize>> {
+        let run = |in_parallel| {
+            let batching = Batching { tokens, in_parallel };
+            batching.run(lengths, |texts| Ok(texts.len())).unwrap()
+        };
+        assert_eq!(run(false), run(true));
+        let batches = run(true).into_iter();
+        batches
+            .map(|(texts, computed)| {
+                assert_eq!(texts.len(), computed);
+                texts
+            })
             .collect()
+    }
+
+    #[test]
+    fn an_error_is_handed_on() {
+        let failing = |texts: &[usize]| match texts.contains(&3) {
+            true => Err(crate::Error::Cancelled),
+            false => Ok(()),
+        };
+        for in_parallel in [false, true] {
+            let batching = Batching {
+                tokens: 2,
+                in_parallel,
+            };
+            assert!(batching.run(&[1; 9], failing).is_err());
+            assert!(batching.run(&[1; 3], failing).is_ok());
+        }
     }
 
     #[test]

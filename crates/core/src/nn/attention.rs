@@ -96,10 +96,7 @@ impl Attention {
         position_bias: Option<&Tensor<3>>,
         context: &Context,
     ) -> Tensor<2> {
-        let options = AttentionOptions {
-            heads: self.num_attention_heads,
-            scale: self.scale,
-        };
+        let options = AttentionOptions::new(self.num_attention_heads, self.scale);
         let offsets = context.segments().offsets();
         kernels::attention(query, key, value, position_bias, offsets, options)
     }

@@ -9,7 +9,6 @@ mod context;
 mod embedding;
 mod layer_norm;
 mod linear;
-mod parts;
 mod segments;
 
 pub use crate::kernels::Activation;
@@ -18,5 +17,4 @@ pub use context::Context;
 pub use embedding::Embedding;
 pub use layer_norm::LayerNorm;
 pub use linear::Linear;
-pub use parts::in_parts;
 pub use segments::Segments;

@@ -55,7 +55,10 @@ pub fn quantise(tensor: &str, weights: &[f32], columns: usize) -> Result<Quantis
         )));
     }
     let limit = MAX_VALUE * f16::MAX.to_f32();
-    if let Some(weight) = weights.iter().find(|weight| !(weight.abs() <= limit)) {
+    if let Some(weight) = weights
+        .iter()
+        .find(|weight| weight.is_nan() || weight.abs() > limit)
+    {
         return Err(invalid(format!(
             "tensor {tensor:?} has the weight {weight}, and int8 with F16 scales goes up to {limit}"
         )));

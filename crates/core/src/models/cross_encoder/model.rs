@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use burn::tensor::Device;
 
-use super::super::batch::Batches;
+use super::super::batch::{Batching, in_pool};
 use super::super::encoder::{EncoderConfig, EncoderModel};
 use super::super::sentence::{first_tokens, max_length, to_host, transformer_files};
 use super::super::tokenizer::{Encoded, TextTokenizer};
@@ -15,9 +15,6 @@ use crate::error::{Error, Result};
 use crate::nn::{Context, Segments};
 use crate::text::Reranker;
 use crate::weights::{LoadReport, ModelFiles};
-
-/// Tokens of a batch: 32 pairs of 128 tokens.
-const BATCH_TOKENS: usize = 4096;
 
 /// A reranker from a sequence-classification checkpoint with one class (relevance, by the sigmoid) or two (the second
 /// one's share of the softmax).
@@ -40,7 +37,7 @@ pub struct CrossEncoder {
     model: EncoderModel,
     classifier: ClassificationHead,
     max_length: usize,
-    batch_tokens: usize,
+    batching: Batching,
     report: LoadReport,
 }
 
@@ -86,7 +83,7 @@ impl CrossEncoder {
             model,
             classifier,
             max_length,
-            batch_tokens: BATCH_TOKENS,
+            batching: Batching::on(device),
             report,
         })
     }
@@ -114,9 +111,12 @@ impl CrossEncoder {
         let encoded = self.tokenizer.encode_pairs(query, passages, self.max_length)?;
         let lengths: Vec<usize> = encoded.iter().map(|pair| pair.ids.len()).collect();
         let mut logits = vec![Vec::new(); passages.len()];
-        for batch in Batches::plan(&lengths, self.batch_tokens).iter() {
+        let compute = |batch: &[usize]| {
             let members: Vec<&Encoded> = batch.iter().map(|&i| &encoded[i]).collect();
-            let rows = self.forward(&members)?;
+            self.forward(&members)
+        };
+        let batches = in_pool(|| self.batching.run(&lengths, compute))?;
+        for (batch, rows) in &batches {
             for (&i, row) in batch.iter().zip(rows.chunks_exact(self.config().num_labels)) {
                 logits[i] = row.to_vec();
             }

@@ -41,8 +41,10 @@ impl PositionBias {
     /// # Shapes
     /// `-> [a, m, m]`, `m >= longest`.
     pub(super) fn forward(&self, longest: usize) -> Result<Tensor<3>> {
-        let mut computed = self.computed.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(bias) = computed.as_ref().filter(|bias| bias.dims()[1] >= longest) {
+        let fits = |bias: &&Tensor<3>| bias.dims()[1] >= longest;
+        // Not held while computing: a thread of rayon's pool that waits may take up another batch, which comes here too.
+        let computed = || self.computed.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(bias) = computed().as_ref().filter(fits) {
             return Ok(bias.clone());
         }
         let m = longest.next_multiple_of(SIDE_STEP);
@@ -53,7 +55,11 @@ impl PositionBias {
             .forward(&buckets)? // [m m, a]
             .transpose()
             .reshape([a, m, m]);
-        Ok(computed.insert(bias).clone())
+        let mut computed = computed();
+        match computed.as_ref().filter(fits) {
+            Some(bias) => Ok(bias.clone()),
+            None => Ok(computed.insert(bias).clone()),
+        }
     }
 }
 

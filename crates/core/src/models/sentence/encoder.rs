@@ -2,12 +2,11 @@
 //!
 //! Letters: `t` tokens of a batch, `b` texts of a batch, `h` hidden width, `dim` components of a vector.
 
-use std::borrow::Cow;
 use std::path::PathBuf;
 
 use burn::tensor::{Device, Tensor};
 
-use super::super::batch::Batches;
+use super::super::batch::{Batching, in_pool};
 use super::super::encoder::{EncoderConfig, EncoderModel};
 use super::super::tokenizer::{Encoded, TextTokenizer};
 use super::folder::{Head, Step, max_length, transformer_files};
@@ -16,8 +15,6 @@ use crate::nn::{Context, Segments};
 use crate::text::{Embedder, Embeddings, Role, TokenCount};
 use crate::weights::{LoadReport, ModelFiles};
 
-/// Tokens of a batch: 32 texts of 128 tokens.
-const BATCH_TOKENS: usize = 4096;
 /// The shortest vectors that are divided by their length; shorter ones are divided by this, as torch's `normalize`.
 const MIN_NORM: f64 = 1e-12;
 /// Changes when the same files come to give other vectors.
@@ -49,7 +46,7 @@ pub struct Encoder {
     max_length: usize,
     /// Tokens of the special tokens and the longer prompt.
     reserved: usize,
-    batch_tokens: usize,
+    batching: Batching,
     report: LoadReport,
     fingerprint: blake3::Hash,
     id: String,
@@ -97,7 +94,7 @@ impl Encoder {
             head,
             max_length,
             reserved: 0,
-            batch_tokens: BATCH_TOKENS,
+            batching: Batching::on(device),
             report,
             fingerprint: hasher.finalize(),
             id: String::new(),
@@ -132,8 +129,8 @@ impl Encoder {
         Ok(self)
     }
 
-    /// The same encoder with batches of at most so many tokens (or one text); vectors do not change, speed and memory
-    /// do.
+    /// The same encoder with batches of at most so many tokens (or one text): 512 on the CPU, where each thread computes
+    /// batches of its own, elsewhere 4096. Vectors do not change, speed and memory do.
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] for 0.
@@ -144,7 +141,7 @@ impl Encoder {
                 reason: "is 0 where at least 1 is needed".to_owned(),
             });
         }
-        self.batch_tokens = batch_tokens;
+        self.batching.tokens = batch_tokens;
         Ok(self)
     }
 
@@ -166,6 +163,47 @@ impl Encoder {
     /// The tokenizer.
     pub fn tokenizer(&self) -> &TextTokenizer {
         &self.tokenizer
+    }
+
+    /// The tokens of texts as [`Embedder::embed`] takes them in a role: prompt in front, cut, special tokens around.
+    ///
+    /// # Errors
+    /// [`Error::Tokenizer`] when the tokenizer fails on a text.
+    pub fn tokenize(&self, texts: &[&str], role: Role) -> Result<Vec<Encoded>> {
+        let prompt = self.head.prompts.of(role);
+        if prompt.is_empty() {
+            return self.tokenizer.encode(texts, self.max_length);
+        }
+        let texts: Vec<_> = texts.iter().map(|text| format!("{prompt}{text}")).collect();
+        self.tokenizer.encode(&texts, self.max_length)
+    }
+
+    /// The vectors of texts that [`Encoder::tokenize`] gave in the same role.
+    ///
+    /// # Errors
+    /// [`Error::UnknownId`] and [`Error::Dimension`] for tokens that are not of this encoder, and errors of the device.
+    pub fn embed_tokens(&self, texts: &[Encoded], role: Role) -> Result<Embeddings> {
+        let skip = self.skipped(self.head.prompts.of(role))?;
+        let lengths: Vec<usize> = texts.iter().map(|text| text.ids.len()).collect();
+        let dim = self.dim();
+        let compute = |batch: &[usize]| {
+            let members: Vec<&Encoded> = batch.iter().map(|&i| &texts[i]).collect();
+            // Without special tokens an empty text has no token, and zeros for a vector.
+            match members.iter().all(|text| text.ids.is_empty()) {
+                true => Ok(vec![0.0; members.len() * dim]),
+                false => to_host(self.forward(&members, skip)?),
+            }
+        };
+        let batches = in_pool(|| self.batching.run(&lengths, compute))?;
+        // Back into the order of the texts.
+        let mut data = vec![0.0; texts.len() * dim];
+        for (batch, vectors) in &batches {
+            for (&i, row) in batch.iter().zip(vectors.chunks_exact(dim)) {
+                data[i * dim..(i + 1) * dim].copy_from_slice(row);
+            }
+        }
+        let truncated = texts.iter().filter(|text| text.truncated).count();
+        Embeddings::new(dim, data, truncated)
     }
 
     /// The vectors of one batch.
@@ -218,34 +256,7 @@ impl Embedder for Encoder {
     }
 
     fn embed(&self, texts: &[&str], role: Role) -> Result<Embeddings> {
-        // 1. Prompts and tokens.
-        let prompt = self.head.prompts.of(role);
-        let with_prompt = |text: &&str| -> Cow<'_, str> { Cow::Owned(format!("{prompt}{text}")) };
-        let encoded = if prompt.is_empty() {
-            self.tokenizer.encode(texts, self.max_length)?
-        } else {
-            let texts: Vec<_> = texts.iter().map(with_prompt).collect();
-            self.tokenizer.encode(&texts, self.max_length)?
-        };
-        let skip = self.skipped(prompt)?;
-        // 2. Batches of similar length.
-        let lengths: Vec<usize> = encoded.iter().map(|text| text.ids.len()).collect();
-        let dim = self.dim();
-        let mut data = vec![0.0; texts.len() * dim];
-        for batch in Batches::plan(&lengths, self.batch_tokens).iter() {
-            let members: Vec<&Encoded> = batch.iter().map(|&i| &encoded[i]).collect();
-            // Without special tokens an empty text has no token, and zeros for a vector.
-            if members.iter().all(|text| text.ids.is_empty()) {
-                continue;
-            }
-            let vectors = to_host(self.forward(&members, skip)?)?;
-            // 3. Back into the order of the texts.
-            for (&i, row) in batch.iter().zip(vectors.chunks_exact(dim)) {
-                data[i * dim..(i + 1) * dim].copy_from_slice(row);
-            }
-        }
-        let truncated = encoded.iter().filter(|text| text.truncated).count();
-        Embeddings::new(dim, data, truncated)
+        self.embed_tokens(&self.tokenize(texts, role)?, role)
     }
 
     fn count_tokens(&self, text: &str) -> TokenCount {

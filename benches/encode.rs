@@ -1,286 +1,253 @@
-//! Sentence encoding, MiniLM-L6 size (6 layers, hidden 384, 12 heads, intermediate 1536), against PyTorch.
+//! Sentence encoding with all-MiniLM-L6-v2 against sentence-transformers on PyTorch and against ONNX Runtime.
 //!
-//! `cargo bench -p ragtune-benches --bench encode`. With `RAGTUNE_PYTHON` naming a Python that has torch and
-//! transformers, each round runs ragtune and then PyTorch, so that both see the same machine; the quotient is the median
-//! over the rounds. Without it only ragtune's own times are printed. `RAGTUNE_THREADS` (default 2) is the number of
-//! threads of both, `RAGTUNE_ROUNDS` (default 15) the number of rounds.
+//! `cargo bench -p ragtune-benches --bench encode`. Environment:
+//!
+//! - `RAGTUNE_SHARED`: a folder with `models/all-minilm-l6-v2` and `data/rust-book`. Without it the built-in model runs
+//!   alone, on this repository's own text.
+//! - `RAGTUNE_PYTHON`: a Python with torch and sentence-transformers. Each round then runs ragtune and after it every
+//!   peer, so that all see the same machine; quotients are medians over the rounds.
+//! - `RAGTUNE_ONNX`: a file of `peers/encode_export.py`, for ONNX Runtime as a peer.
+//! - `RAGTUNE_MKL_PRELOAD`: a library that makes MKL take its AVX-512 path on any processor (see the record), for PyTorch
+//!   a second time with that.
+//! - `RAGTUNE_THREADS` (2), `RAGTUNE_ROUNDS` (9), `RAGTUNE_BATCH_TOKENS` (the encoder's own).
 
 use std::error::Error;
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::fs;
+use std::hint::black_box;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use burn::tensor::{Distribution, Tensor};
-use ragtune_core::device::{self, Device};
-use ragtune_core::nn::{Activation, Attention, Context, Embedding, LayerNorm, Linear, Segments, in_parts};
+use ragtune_core::device;
+use ragtune_core::models::{Encoded, Encoder};
+use ragtune_core::text::{Embedder, Role};
 
-const VOCABULARY: usize = 30_522;
-const POSITIONS: usize = 512;
-const HIDDEN: usize = 384;
-const LAYERS: usize = 6;
-const HEADS: usize = 12;
-const INTERMEDIATE: usize = 1536;
-/// (texts, tokens of each) and how many forward passes make a round.
-const SHAPES: [(usize, usize, usize); 4] = [(32, 128, 3), (128, 32, 3), (8, 512, 3), (1, 16, 50)];
+mod peer;
+
+use peer::Peer;
+
+/// Texts, tokens of each (special ones included), and passes of a round.
+const SHAPES: [(usize, usize, usize); 4] = [(32, 128, 3), (128, 32, 3), (16, 256, 3), (1, 12, 60)];
+/// Paragraphs of natural length.
+const PARAGRAPHS: usize = 256;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
+/// Seconds and processor seconds of a round.
+type Round = (f64, f64);
+
+struct Load {
+    name: String,
+    texts: Vec<String>,
+    passes: usize,
+}
+
 fn main() -> Result<()> {
-    let threads = setting("RAGTUNE_THREADS", 2);
-    let rounds = setting("RAGTUNE_ROUNDS", 15);
+    let threads = setting("RAGTUNE_THREADS").unwrap_or(2);
+    let rounds = setting("RAGTUNE_ROUNDS").unwrap_or(9);
     rayon::ThreadPoolBuilder::new()
         .num_threads(threads)
         .build_global()?;
-    let model = Model::random(&device::cpu())?;
-    println!("MiniLM-L6 forward pass, f32, {threads} threads, medians of {rounds} alternating rounds");
-    println!("| texts x tokens | ragtune ms | cpu ms | PyTorch ms | cpu ms | speed, PyTorch = 1 |");
-    println!("|---|---|---|---|---|---|");
-    let mut peer_version = None;
-    for (texts, tokens, passes) in SHAPES {
-        let ids: Vec<u32> = (0..texts * tokens)
-            .map(|i| (i * 7919 % VOCABULARY) as u32)
-            .collect();
-        let mut peer = Peer::start(texts, tokens, threads)?;
-        let mut own = Rounds::default();
-        let mut other = Rounds::default();
-        for round in 0..=rounds {
-            let (start, before) = (Instant::now(), processor_seconds());
-            for _ in 0..passes {
-                model.forward(&ids, tokens)?;
-            }
-            let own_round = (start.elapsed().as_secs_f64(), processor_seconds() - before);
-            let other_round = peer.as_mut().map(|peer| peer.run(passes)).transpose()?;
-            if round > 0 {
-                // the first round warms both up
-                own.push(own_round, passes);
-                other_round
-                    .into_iter()
-                    .for_each(|round| other.push(round, passes));
-            }
-        }
-        peer_version = peer.map(|peer| peer.version.clone());
-        println!(
-            "| {texts} x {tokens} | {} | {} | {}",
-            own.row(),
-            other.row(),
-            own.speed(&other)
-        );
+    let shared = std::env::var_os("RAGTUNE_SHARED").map(PathBuf::from);
+    let folder = shared
+        .as_ref()
+        .map(|shared| shared.join("models/all-minilm-l6-v2"));
+    let mut encoder = match &folder {
+        Some(folder) => Encoder::load(folder, &device::cpu())?,
+        None => Encoder::builtin()?,
+    };
+    if let Some(tokens) = setting("RAGTUNE_BATCH_TOKENS") {
+        encoder = encoder.with_batch_tokens(tokens)?;
     }
-    match peer_version {
-        Some(version) => println!("\nPyTorch side: {version}"),
-        None => println!(
-            "\nPyTorch was not measured: RAGTUNE_PYTHON does not name a Python with torch and transformers"
-        ),
+    let loads = loads(&encoder, &corpus(shared.as_deref())?)?;
+    let mut peers = match &folder {
+        Some(folder) => Peer::all(folder, threads)?,
+        None => Vec::new(),
+    };
+    println!(
+        "{threads} threads, f32, medians of {rounds} alternating rounds; (cpu) is processor time, all threads"
+    );
+    for peer in &peers {
+        println!("{}: {}", peer.name, peer.version);
+    }
+    let columns: Vec<String> = peers
+        .iter()
+        .map(|peer| format!(" {0} ms (cpu) | speed, {0} = 1 | same by cpu |", peer.name))
+        .collect();
+    println!("\n| texts | what | ragtune ms (cpu) |{}", columns.concat());
+    println!("|---|---|---|{}", "---|---|---|".repeat(peers.len()));
+    for load in &loads {
+        for peer in &mut peers {
+            peer.set(&load.texts)?;
+        }
+        let texts: Vec<&str> = load.texts.iter().map(String::as_str).collect();
+        let encoded = encoder.tokenize(&texts, Role::Document)?;
+        for what in ["forward", "whole"] {
+            let mut own = Vec::new();
+            let mut others: Vec<Vec<Round>> = vec![Vec::new(); peers.len()];
+            for round in 0..=rounds {
+                let measured = run(&encoder, what, &texts, &encoded, load.passes)?;
+                let mut answers = Vec::new();
+                for peer in &mut peers {
+                    answers.push(peer.run(what, load.passes)?);
+                }
+                if round > 0 {
+                    // the first round warms all up
+                    own.push(measured);
+                    for (other, answer) in others.iter_mut().zip(answers) {
+                        other.push(answer);
+                    }
+                }
+            }
+            let cells: Vec<String> = others
+                .iter()
+                .map(|other| compare(&own, other, load.passes))
+                .collect();
+            let own = times(&own, load.passes);
+            println!("| {} | {what} | {own} |{}", load.name, cells.concat());
+        }
+        let tokenization = (0..rounds).map(|_| -> Result<Round> {
+            timed(load.passes, || {
+                black_box(encoder.tokenize(&texts, Role::Document)?);
+                Ok(())
+            })
+        });
+        let tokenization: Vec<Round> = tokenization.collect::<Result<_>>()?;
+        println!(
+            "| {} | tokenization | {} |{}",
+            load.name,
+            times(&tokenization, load.passes),
+            " | | |".repeat(peers.len())
+        );
     }
     Ok(())
 }
 
-fn setting(name: &str, default: usize) -> usize {
-    std::env::var(name)
-        .ok()
-        .and_then(|value| value.parse().ok())
-        .unwrap_or(default)
+fn run(encoder: &Encoder, what: &str, texts: &[&str], encoded: &[Encoded], passes: usize) -> Result<Round> {
+    timed(passes, || {
+        black_box(match what {
+            "forward" => encoder.embed_tokens(encoded, Role::Document)?,
+            _ => encoder.embed(texts, Role::Document)?,
+        });
+        Ok(())
+    })
+}
+
+fn timed(passes: usize, mut pass: impl FnMut() -> Result<()>) -> Result<Round> {
+    let (start, before) = (Instant::now(), processor_seconds());
+    for _ in 0..passes {
+        pass()?;
+    }
+    Ok((start.elapsed().as_secs_f64(), processor_seconds() - before))
 }
 
 /// Processor time of this process, all threads; 0 where the system has no /proc.
 fn processor_seconds() -> f64 {
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
     let fields = stat.rsplit(')').next().unwrap_or_default();
     let ticks = |index: usize| -> f64 {
-        fields
-            .split_whitespace()
-            .nth(index)
-            .and_then(|field| field.parse().ok())
-            .unwrap_or(0.0)
+        let field = fields.split_whitespace().nth(index);
+        field.and_then(|field| field.parse().ok()).unwrap_or(0.0)
     };
     (ticks(11) + ticks(12)) / 100.0 // utime and stime in hundredths of a second
 }
 
-/// Seconds of each round, per forward pass.
-#[derive(Default)]
-struct Rounds {
-    wall: Vec<f64>,
-    processor: Vec<f64>,
+fn setting(name: &str) -> Option<usize> {
+    std::env::var(name).ok()?.parse().ok()
 }
 
-impl Rounds {
-    fn push(&mut self, (wall, processor): (f64, f64), passes: usize) {
-        self.wall.push(wall / passes as f64);
-        self.processor.push(processor / passes as f64);
-    }
-
-    fn row(&self) -> String {
-        if self.wall.is_empty() {
-            return "- | -".to_owned();
-        }
-        format!(
-            "{:.1} | {:.0}",
-            median(&self.wall) * 1e3,
-            median(&self.processor) * 1e3
-        )
-    }
-
-    fn speed(&self, other: &Self) -> String {
-        if other.wall.is_empty() {
-            return "- |".to_owned();
-        }
-        let ratios: Vec<f64> = self
-            .wall
-            .iter()
-            .zip(&other.wall)
-            .map(|(own, other)| other / own)
-            .collect();
-        let low = ratios.iter().copied().fold(f64::INFINITY, f64::min);
-        let high = ratios.iter().copied().fold(0.0, f64::max);
-        format!("{:.2} ({low:.2} to {high:.2}) |", median(&ratios))
-    }
+/// Milliseconds of a pass, and of processor time.
+fn times(rounds: &[Round], passes: usize) -> String {
+    let of = |part: fn(&Round) -> f64| median(rounds.iter().map(part)) * 1e3 / passes as f64;
+    format!("{:.2} ({:.1})", of(|round| round.0), of(|round| round.1))
 }
 
-fn median(values: &[f64]) -> f64 {
-    let mut sorted = values.to_vec();
+fn compare(own: &[Round], other: &[Round], passes: usize) -> String {
+    let pairs = || own.iter().zip(other);
+    let ratios = || pairs().map(|(own, other)| other.0 / own.0);
+    format!(
+        " {} | {:.2} ({:.2} to {:.2}) | {:.2} |",
+        times(other, passes),
+        median(ratios()),
+        ratios().fold(f64::INFINITY, f64::min),
+        ratios().fold(0.0, f64::max),
+        median(pairs().map(|(own, other)| other.1 / own.1)),
+    )
+}
+
+fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut sorted: Vec<f64> = values.collect();
     sorted.sort_by(f64::total_cmp);
     sorted[sorted.len() / 2]
 }
 
-/// A Python process that runs forward passes when told to.
-struct Peer {
-    child: Child,
-    input: ChildStdin,
-    output: BufReader<ChildStdout>,
-    version: String,
-}
-
-impl Peer {
-    fn start(texts: usize, tokens: usize, threads: usize) -> Result<Option<Self>> {
-        let Some(python) = std::env::var_os("RAGTUNE_PYTHON") else {
-            return Ok(None);
-        };
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/peers/encode_torch.py");
-        let mut child = Command::new(python)
-            .arg(script)
-            .args([texts, tokens, threads].map(|number| number.to_string()))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()?;
-        let (Some(input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
-            return Err("the peer has no pipes".into());
-        };
-        let mut output = BufReader::new(output);
-        let mut version = String::new();
-        output.read_line(&mut version)?;
-        if version.is_empty() {
-            return Ok(None);
+/// Paragraphs of real prose.
+fn corpus(shared: Option<&Path>) -> Result<Vec<String>> {
+    let mut text = String::new();
+    match shared {
+        Some(shared) => {
+            let entries = fs::read_dir(shared.join("data/rust-book"))?;
+            let mut files: Vec<PathBuf> = entries
+                .map(|entry| Ok(entry?.path()))
+                .collect::<std::io::Result<_>>()?;
+            files.retain(|file| file.extension().is_some_and(|extension| extension == "md"));
+            files.sort();
+            for file in files {
+                text.push_str(&fs::read_to_string(file)?);
+                text.push_str("\n\n");
+            }
         }
-        Ok(Some(Self {
-            child,
-            input,
-            output,
-            version: version.trim().to_owned(),
-        }))
+        None => text.push_str(include_str!("../docs/numerics.md")),
     }
+    let paragraphs = text.split("\n\n").map(|paragraph| {
+        let words: Vec<&str> = paragraph.split_whitespace().collect();
+        words.join(" ")
+    });
+    Ok(paragraphs.filter(|paragraph| paragraph.len() > 20).collect())
+}
 
-    fn run(&mut self, passes: usize) -> Result<(f64, f64)> {
-        writeln!(self.input, "{passes}")?;
-        let mut line = String::new();
-        self.output.read_line(&mut line)?;
-        let mut numbers = line.split_whitespace().map(str::parse::<f64>);
-        match (numbers.next(), numbers.next()) {
-            (Some(wall), Some(processor)) => Ok((wall?, processor?)),
-            _ => Err(format!("the peer answered {line:?}").into()),
+fn loads(encoder: &Encoder, corpus: &[String]) -> Result<Vec<Load>> {
+    let mut words = corpus.iter().flat_map(|paragraph| paragraph.split(' ')).cycle();
+    let mut loads = Vec::new();
+    for (count, tokens, passes) in SHAPES {
+        let texts = (0..count).map(|_| text_of(encoder, tokens, &mut words));
+        loads.push(Load {
+            name: format!("{count} x {tokens} tokens"),
+            texts: texts.collect::<Result<_>>()?,
+            passes,
+        });
+    }
+    let texts: Vec<String> = corpus.iter().cycle().take(PARAGRAPHS).cloned().collect();
+    let encoded = encoder.tokenize(
+        &texts.iter().map(String::as_str).collect::<Vec<_>>(),
+        Role::Document,
+    )?;
+    let lengths = || encoded.iter().map(|text| text.ids.len());
+    let (least, most) = (lengths().min().unwrap_or(0), lengths().max().unwrap_or(0));
+    loads.push(Load {
+        name: format!(
+            "{PARAGRAPHS} paragraphs of {least} to {most} tokens, {} in all",
+            lengths().sum::<usize>()
+        ),
+        texts,
+        passes: 1,
+    });
+    Ok(loads)
+}
+
+/// Consecutive words that make exactly so many tokens, special ones included.
+fn text_of<'a>(
+    encoder: &Encoder,
+    tokens: usize,
+    words: &mut impl Iterator<Item = &'a str>,
+) -> Result<String> {
+    let content = tokens - encoder.tokenizer().special_tokens(false);
+    let mut text = String::new();
+    while encoder.tokenizer().count(&text)? < content {
+        let word = words.next().ok_or("the corpus has no words")?;
+        let longer = format!("{text} {word}");
+        if encoder.tokenizer().count(&longer)? <= content {
+            text = longer;
         }
     }
-}
-
-impl Drop for Peer {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// A BERT encoder of random weights.
-struct Model {
-    words: Embedding,
-    positions: Embedding,
-    types: Embedding,
-    norm: LayerNorm,
-    layers: Vec<Layer>,
-    attention: Attention,
-}
-
-struct Layer {
-    query: Linear,
-    key: Linear,
-    value: Linear,
-    output: Linear,
-    output_norm: LayerNorm,
-    intermediate: Linear,
-    dense: Linear,
-    dense_norm: LayerNorm,
-}
-
-impl Model {
-    fn random(device: &Device) -> Result<Self> {
-        let matrix =
-            |rows, columns| Tensor::<2>::random([rows, columns], Distribution::Normal(0.0, 0.02), device);
-        let norm = || {
-            LayerNorm::new(
-                "LayerNorm",
-                Tensor::ones([HIDDEN], device),
-                Tensor::zeros([HIDDEN], device),
-                1e-12,
-            )
-        };
-        let linear = |i, o| Linear::new("dense", matrix(o, i), Some(Tensor::zeros([o], device)));
-        let layer = || -> Result<Layer> {
-            Ok(Layer {
-                query: linear(HIDDEN, HIDDEN)?,
-                key: linear(HIDDEN, HIDDEN)?,
-                value: linear(HIDDEN, HIDDEN)?,
-                output: linear(HIDDEN, HIDDEN)?,
-                output_norm: norm()?,
-                intermediate: linear(HIDDEN, INTERMEDIATE)?,
-                dense: linear(INTERMEDIATE, HIDDEN)?,
-                dense_norm: norm()?,
-            })
-        };
-        Ok(Self {
-            words: Embedding::new("word_embeddings", matrix(VOCABULARY, HIDDEN)),
-            positions: Embedding::new("position_embeddings", matrix(POSITIONS, HIDDEN)),
-            types: Embedding::new("token_type_embeddings", matrix(2, HIDDEN)),
-            norm: norm()?,
-            layers: (0..LAYERS).map(|_| layer()).collect::<Result<_>>()?,
-            attention: Attention::new(HEADS, HIDDEN / HEADS)?,
-        })
-    }
-
-    fn forward(&self, ids: &[u32], tokens: usize) -> Result<Vec<Tensor<2>>> {
-        let lengths = vec![tokens; ids.len() / tokens];
-        Ok(in_parts(&Segments::from_lengths(lengths), |range, context| {
-            self.part(&ids[range], context)
-        })?)
-    }
-
-    fn part(&self, ids: &[u32], context: &Context) -> ragtune_core::Result<Tensor<2>> {
-        let words = self.words.forward(ids)?;
-        let positions = self.positions.forward(&context.segments().positions())?;
-        let types = self.types.forward(&vec![0; ids.len()])?;
-        let mut x = self.norm.forward_residual(words + types, positions);
-        for layer in &self.layers {
-            let [q, k, v] =
-                Linear::forward_each([&layer.query, &layer.key, &layer.value], x.clone(), context);
-            let mixed = self.attention.forward(q, k, v, None, context);
-            x = layer
-                .output_norm
-                .forward_residual(layer.output.forward(mixed, context), x);
-            let wide = layer
-                .intermediate
-                .forward_activated(x.clone(), Activation::Gelu, context);
-            x = layer
-                .dense_norm
-                .forward_residual(layer.dense.forward(wide, context), x);
-        }
-        Ok(x)
-    }
+    Ok(text)
 }

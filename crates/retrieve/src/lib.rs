@@ -7,6 +7,8 @@ pub mod index;
 mod knowledge_base;
 pub mod load;
 pub mod measure;
+#[cfg(doctest)]
+mod pages;
 mod retriever;
 mod store;
 #[cfg(feature = "testing")]

@@ -44,6 +44,7 @@ impl Base {
     /// Opens the base in a folder, made where there is none.
     pub(super) fn open(folder: &Path) -> Result<Self> {
         prepare_folder(folder)?;
+        check_remains(folder)?;
         let folder = fs::canonicalize(folder).map_err(|error| Error::io(folder, error))?;
         let store = Store::open(&folder)?;
         Self::over(Some(folder), store)
@@ -212,6 +213,19 @@ pub(super) fn check_metric(generation: &Generation, wanted: Option<Metric>) -> R
         }),
         _ => Ok(()),
     }
+}
+
+/// A database that lost all its bytes must not pass for one that never had any.
+fn check_remains(folder: &Path) -> Result<()> {
+    let path = folder.join(Store::FILE);
+    let is_empty = fs::metadata(&path).map_or(true, |about| about.len() == 0);
+    if is_empty && folder.join(LEXICAL_FOLDER).join("meta.json").exists() {
+        return Err(Error::Damaged {
+            path,
+            reason: "it is missing or empty, while the index that was made from it is there".to_owned(),
+        });
+    }
+    Ok(())
 }
 
 /// Makes the folder, or checks that an existing one is ours to use: empty, or with a base in it. Hidden files of the

@@ -5,10 +5,10 @@ use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
 
 use super::base::Base;
-use super::prepare::{content_hash, text_hash};
+use super::prepare::{Lines, content_hash, text_hash};
 use super::view::View;
 use crate::error::Result;
-use crate::store::vectors::from_bytes;
+use crate::store::vectors::{from_bytes, is_whole};
 use crate::store::{Generation, StoredDocument, documents, meta, passages};
 
 /// What a check of a base found.
@@ -80,6 +80,14 @@ fn check_database(connection: &Connection, report: &mut CheckReport) -> rusqlite
         .into_iter()
         .map(|table| format!("a row of {table} belongs to nothing"));
     report.problems.extend(orphans);
+    let sql = "SELECT (SELECT max(seq) FROM chunks), (SELECT max(seq) FROM tombstones)";
+    let newest = connection.query_row(sql, [], |row| Ok([row.get::<_, Option<i64>>(0)?, row.get(1)?]))?;
+    let seq = meta::seq(connection)?;
+    if newest.into_iter().flatten().any(|newest| newest > seq) {
+        report
+            .problems
+            .push(format!("rows are newer than the last transaction, {seq}"));
+    }
     Ok(())
 }
 
@@ -110,9 +118,15 @@ fn check_chunks(
     document: &Document,
     report: &mut CheckReport,
 ) -> rusqlite::Result<()> {
+    let mut lines = Lines::new(document);
     for (place, chunk) in passages::of_document(connection, key)?.iter().enumerate() {
         report.chunks += 1;
         let whose = || format!("chunk {place} of {:?}", document.id);
+        if lines.locate(chunk.span, chunk.locator.headings.clone()) != chunk.locator {
+            report
+                .problems
+                .push(format!("{} names another place than its span has", whose()));
+        }
         if chunk.ordinal as usize != place {
             report
                 .problems
@@ -144,6 +158,12 @@ fn check_vectors(connection: &Connection, report: &mut CheckReport) -> rusqlite:
         match bytes.map(|bytes| from_bytes(bytes, generation.dim, &mut vector)) {
             None => report.problems.push(format!("chunk {} has no vector", key.chunk)),
             Some(Err(error)) => report.problems.push(format!("chunk {}: {error}", key.chunk)),
+            Some(Ok(())) if !bytes.is_some_and(is_whole) => {
+                report.problems.push(format!(
+                    "the vector of chunk {} is not what was stored",
+                    key.chunk
+                ));
+            }
             Some(Ok(())) if vector.iter().any(|component| !component.is_finite()) => {
                 report
                     .problems

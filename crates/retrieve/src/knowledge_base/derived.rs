@@ -91,9 +91,14 @@ impl DerivedLexical {
             state.own = None;
             return Ok(main);
         }
-        if main.refresh()? as i64 == seq {
-            state.own = None;
-            return Ok(main);
+        // A folder that may not be written does not even let the index be opened, which takes a lock.
+        match main.refresh() {
+            Ok(stamp) if i64::try_from(stamp) == Ok(seq) => {
+                state.own = None;
+                return Ok(main);
+            }
+            Ok(_) => {}
+            Err(error) => tracing::warn!(%error, "the lexical index is made again in memory"),
         }
         let own = match state.own.take() {
             Some(own) => own,
@@ -157,7 +162,8 @@ fn catch_up_on(connection: &Connection, store: &Store, index: &LexicalIndex) -> 
         from => passages::deleted_since(connection, from).map_err(failed)?,
     };
     let mut page = Vec::new().into_iter();
-    let mut after = 0;
+    let first = Passage::first_since(connection, from).map_err(failed)?;
+    let mut after = first.unwrap_or(1) - 1;
     let mut added = std::iter::from_fn(|| {
         if page.len() == 0 {
             match Passage::since(connection, from, after, PAGE) {

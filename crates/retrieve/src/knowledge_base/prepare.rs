@@ -41,8 +41,8 @@ pub(super) fn prepare(
             return Err(invalid("it starts before the passage that came before it"));
         }
         last_start = span.start;
-        let hash = text_hash(&headings, text);
         let locator = lines.locate(span, headings);
+        let hash = text_hash(&locator.headings, text);
         chunks.push(NewChunk { span, locator, hash });
     }
     Ok(NewDocument {
@@ -98,7 +98,7 @@ fn check_metadata(metadata: &Metadata) -> Result<()> {
 }
 
 /// Walks a document's markers and line breaks in step with its passages.
-struct Lines<'d> {
+pub(super) struct Lines<'d> {
     document: &'d Document,
     /// Markers at or before `at`.
     passed: usize,
@@ -108,7 +108,7 @@ struct Lines<'d> {
 }
 
 impl<'d> Lines<'d> {
-    fn new(document: &'d Document) -> Self {
+    pub(super) fn new(document: &'d Document) -> Self {
         Self {
             document,
             passed: 0,
@@ -119,7 +119,7 @@ impl<'d> Lines<'d> {
     }
 
     /// The place of a passage that starts at or after the one before.
-    fn locate(&mut self, span: Span, headings: Vec<String>) -> Locator {
+    pub(super) fn locate(&mut self, span: Span, headings: Vec<String>) -> Locator {
         while let Some(marker) = self.document.markers.get(self.passed)
             && marker.at <= span.start
         {

@@ -136,6 +136,7 @@ impl<'a> Search<'a> {
     }
 
     fn lexical(&self, limit: usize) -> Result<List> {
+        let limit = limit.min(self.view.chunks.len());
         let Some(lexical) = &self.lexical else {
             return Ok(Vec::new());
         };

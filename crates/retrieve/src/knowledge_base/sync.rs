@@ -37,6 +37,15 @@ pub(super) fn sync(kb: &KnowledgeBase, folder: &Path, options: &SyncOptions) -> 
     let _alone = base.long_work.lock().unwrap_or_else(PoisonError::into_inner);
     let root = fs::canonicalize(folder).map_err(|error| Error::io(folder, error))?;
     fs::read_dir(&root).map_err(|error| Error::io(&root, error))?;
+    if base.folder.as_ref().is_some_and(|own| root.starts_with(own)) {
+        return Err(Error::Core(ragtune_core::Error::InvalidArgument {
+            argument: "folder",
+            reason: format!(
+                "{} belongs to the knowledge base itself; name the folder of the documents",
+                root.display()
+            ),
+        }));
+    }
     let name = folder_name(&root, options)?;
     let walked = walk(&root, base.folder.as_deref(), options)?;
     let emit = |event: &SyncEvent<'_>| {
@@ -244,7 +253,7 @@ impl Run<'_> {
         let mut loaded = loader.load(&file.location, bytes)?;
         loaded.metadata.insert(PATH.to_owned(), file.path.clone().into());
         if loaded.markers.is_empty() {
-            // A text without markers counts as its own original, which a loader's output is only when it is verbatim.
+            // A loader that does not say where its text comes from has lines to name only when the text is the file.
             let is_verbatim = loaded.text.as_bytes() == bytes;
             loaded.markers.push(Marker {
                 at: 0,
@@ -310,6 +319,8 @@ impl Run<'_> {
 struct Ids<'a> {
     kb: &'a KnowledgeBase,
     stored: &'a BTreeMap<String, StoredDocument>,
+    /// Ids of the folder's stored documents.
+    of_folder: HashSet<&'a str>,
     /// Ids that this run gave or will give.
     taken: HashSet<String>,
 }
@@ -321,6 +332,7 @@ impl<'a> Ids<'a> {
         Self {
             kb,
             stored,
+            of_folder: stored.values().map(|document| document.id.as_str()).collect(),
             taken: paths.chain(ids).collect(),
         }
     }
@@ -340,8 +352,7 @@ impl<'a> Ids<'a> {
             Ok::<_, Error>(found.is_some())
         };
         // A document of this folder may carry this path as its id only through an older clash.
-        let is_own = !self.stored.values().any(|document| document.id == path);
-        if is_own && !is_stored(path)? {
+        if !self.of_folder.contains(path) && !is_stored(path)? {
             return Ok(path.to_owned());
         }
         let mut number = 1;

@@ -56,7 +56,7 @@ pub(super) fn walk(root: &Path, own: Option<&Path>, options: &SyncOptions) -> Re
         .require_git(false)
         .follow_links(options.follow_links)
         .sort_by_file_name(|a, b| a.cmp(b))
-        .filter_entry(move |entry| own.as_deref() != Some(entry.path()));
+        .filter_entry(move |entry| own.as_deref().is_none_or(|own| !is_at(entry, own)));
     let mut walked = Walked::default();
     for entry in builder.build() {
         match entry {
@@ -65,6 +65,12 @@ pub(super) fn walk(root: &Path, own: Option<&Path>, options: &SyncOptions) -> Re
         }
     }
     Ok(walked)
+}
+
+/// Whether the entry is this folder, by its own name or through a link.
+fn is_at(entry: &DirEntry, folder: &Path) -> bool {
+    entry.path() == folder
+        || entry.path_is_symlink() && std::fs::canonicalize(entry.path()).is_ok_and(|target| target == folder)
 }
 
 fn take(root: &Path, patterns: &Patterns, entry: &DirEntry, walked: &mut Walked) {

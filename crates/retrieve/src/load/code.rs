@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::loader::{Loaded, Loader};
-use super::text::{extension, format, read};
+use super::text::{extension, format, lines_from_start, read};
 use crate::error::Result;
 
 /// Languages with their extensions and whole file names, all in lower case.
@@ -132,7 +132,7 @@ impl Loader for SourceCodeLoader {
         Ok(Loaded {
             text,
             metadata,
-            markers: Vec::new(),
+            markers: lines_from_start(),
         })
     }
 }

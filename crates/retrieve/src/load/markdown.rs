@@ -5,7 +5,7 @@ use std::path::Path;
 use pulldown_cmark::{Event, Parser, Tag, TagEnd};
 
 use super::loader::{Loaded, Loader};
-use super::text::{format, has_extension, read};
+use super::text::{format, has_extension, lines_from_start, read};
 use crate::chunk::markdown_options;
 use crate::error::Result;
 
@@ -44,7 +44,7 @@ impl Loader for MarkdownLoader {
         Ok(Loaded {
             text,
             metadata,
-            markers: Vec::new(),
+            markers: lines_from_start(),
         })
     }
 }

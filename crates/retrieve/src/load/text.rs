@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use ragtune_core::text::Metadata;
+use ragtune_core::text::{Locator, Marker, Metadata};
 
 use super::charset::decode;
 use super::loader::{Loaded, Loader};
@@ -53,7 +53,7 @@ impl Loader for TextLoader {
         Ok(Loaded {
             text: read(path, bytes, None)?,
             metadata: format("text"),
-            markers: Vec::new(),
+            markers: lines_from_start(),
         })
     }
 }
@@ -64,6 +64,15 @@ pub(super) fn read(path: &Path, bytes: &[u8], declared: Option<&str>) -> Result<
         path: path.to_owned(),
         reason: format!("the file {reason}"),
     })
+}
+
+/// Says that lines of the text are lines of the file, whatever its encoding was.
+pub(super) fn lines_from_start() -> Vec<Marker> {
+    let locator = Locator {
+        line: Some(1),
+        ..Locator::default()
+    };
+    vec![Marker { at: 0, locator }]
 }
 
 /// Metadata with the name of the format.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
 
 use super::header::{self, Found};
+use super::place::{Access, Place};
 use super::schema::{APPLICATION_ID, FORMAT, TABLES};
 use crate::error::{Error, Result};
 
@@ -21,7 +22,8 @@ const STATEMENTS: usize = 64;
 pub(crate) struct Store {
     /// For messages; the database's file, or words for a store in memory.
     path: PathBuf,
-    in_memory: bool,
+    /// `None` for a store in memory.
+    place: Option<Place>,
     /// The connection that writes; for a store in memory the only one.
     writer: Mutex<Connection>,
     readers: Mutex<Vec<Connection>>,
@@ -38,25 +40,21 @@ impl Store {
     pub(crate) fn open(folder: &Path) -> Result<Self> {
         let path = folder.join(Self::FILE);
         let found = header::inspect(&path)?;
-        let failed = |error| store_error(&path, error);
-        let connection = Connection::open(&path).map_err(failed)?;
-        configure(&connection).map_err(failed)?;
-        if found == Found::Nothing {
-            create(&connection).map_err(failed)?;
+        let mut access = Access::Shared;
+        let mut opened = open_at(&path, access, &found);
+        if let Err(error) = &opened
+            && found == Found::Ours
+            && is_refused(error)
+            && !Place::is_in_use(&path)
+        {
+            access = Access::Still;
+            opened = open_at(&path, access, &found);
         }
-        // After the tables exist, so that the header in the file itself carries our marks.
-        connection
-            .pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(()))
-            .map_err(failed)?;
-        connection
-            .query_row("SELECT value FROM meta WHERE name = 'seq'", [], |row| {
-                row.get::<_, i64>(0)
-            })
-            .map_err(failed)?;
+        let connection = opened.map_err(|error| store_error(&path, error))?;
         Ok(Self {
             writer: Mutex::new(connection),
             readers: Mutex::default(),
-            in_memory: false,
+            place: Some(Place::new(&path, access)?),
             path,
         })
     }
@@ -73,25 +71,26 @@ impl Store {
         Ok(Self {
             writer: Mutex::new(connection),
             readers: Mutex::default(),
-            in_memory: true,
+            place: None,
             path,
         })
     }
 
     /// Runs `work` on one unchanging state of the store.
     pub(crate) fn read<T>(&self, work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>) -> Result<T> {
-        if self.in_memory {
+        let Some(place) = &self.place else {
             let connection = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
             return read_on(&connection, work).map_err(|error| self.error(error));
-        }
+        };
+        place.check()?;
         let idle = self.readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let connection = match idle {
             Some(connection) => connection,
-            None => self.reader().map_err(|error| self.error(error))?,
+            None => reader(&self.path, place.access()).map_err(|error| self.error(error))?,
         };
         let result = read_on(&connection, work).map_err(|error| self.error(error));
         let mut readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
-        if result.is_ok() && readers.len() < IDLE_READERS {
+        if result.is_ok() && readers.len() < IDLE_READERS && place.access() == Access::Shared {
             readers.push(connection);
         }
         result
@@ -121,6 +120,9 @@ impl Store {
     }
 
     fn transaction<T>(&self, work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>) -> Result<T> {
+        if let Some(place) = &self.place {
+            place.check()?;
+        }
         let mut connection = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         let run = || {
             let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -141,14 +143,6 @@ impl Store {
         &self.path
     }
 
-    fn reader(&self) -> rusqlite::Result<Connection> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(&self.path, flags)?;
-        configure(&connection)?;
-        connection.pragma_update(None, "query_only", true)?;
-        Ok(connection)
-    }
-
     /// Lets the database grow by so many pages only, to test a full disk.
     #[cfg(test)]
     pub(crate) fn limit_growth(&self, pages: Option<u32>) {
@@ -162,6 +156,51 @@ impl Store {
             .query_row(&format!("PRAGMA max_page_count = {limit}"), [], set)
             .unwrap();
     }
+}
+
+/// The writing connection.
+fn open_at(path: &Path, access: Access, found: &Found) -> rusqlite::Result<Connection> {
+    let connection = match access {
+        Access::Shared => Connection::open(path)?,
+        Access::Still => reader(path, access)?,
+    };
+    configure(&connection)?;
+    if *found == Found::Nothing {
+        create(&connection)?;
+    }
+    if access == Access::Shared {
+        // After the tables exist, so that the header in the file itself carries our marks.
+        connection.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(()))?;
+    }
+    let sql = "SELECT value FROM meta WHERE name = 'seq'";
+    connection.query_row(sql, [], |row| row.get::<_, i64>(0))?;
+    Ok(connection)
+}
+
+/// A connection that reads.
+fn reader(path: &Path, access: Access) -> rusqlite::Result<Connection> {
+    let connection = match access {
+        Access::Shared => {
+            let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+            Connection::open_with_flags(path, flags)?
+        }
+        Access::Still => {
+            let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+            Connection::open_with_flags(access.uri(path), flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?
+        }
+    };
+    configure(&connection)?;
+    connection.pragma_update(None, "query_only", true)?;
+    Ok(connection)
+}
+
+/// Whether the database could not be opened for want of the right to write beside it.
+fn is_refused(error: &rusqlite::Error) -> bool {
+    let code = error.sqlite_error_code();
+    matches!(
+        code,
+        Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied)
+    )
 }
 
 fn read_on<T>(

@@ -1,8 +1,9 @@
 //! Writing, finding and deleting documents with their chunks.
 
-use ragtune_core::text::{Document, Locator, Marker, Metadata, Span};
+use ragtune_core::text::{Document, Locator, Marker, Span};
 use rusqlite::{Connection, OptionalExtension, Result, Row};
 
+use super::metadata;
 use super::passages::{json, read_text};
 use super::schema::TEXT_PART_BYTES;
 use super::vectors::{self, TextHash, wrong};
@@ -126,7 +127,7 @@ impl NewDocument {
             &self.content_hash,
             &self.chunker,
             self.document.text.len(),
-            json(&self.document.metadata)?,
+            metadata::to_json(&self.document.metadata)?,
             json(&self.document.markers)?,
         ))?;
         let key = connection.last_insert_rowid();
@@ -174,7 +175,7 @@ pub(crate) fn prune_tombstones(connection: &Connection, absorbed: i64, keep: usi
 pub(crate) fn load(connection: &Connection, id: &str) -> Result<Option<Document>> {
     let sql = "SELECT key, bytes, metadata, markers FROM documents WHERE id = ?1";
     let row = connection.prepare_cached(sql)?.query_row([id], |row| {
-        let metadata: Metadata = parse(row, 2)?;
+        let metadata = metadata::read(row, 2)?;
         let markers: Vec<Marker> = parse(row, 3)?;
         Ok((row.get::<_, i64>(0)?, row.get::<_, usize>(1)?, metadata, markers))
     });

@@ -5,7 +5,9 @@ pub(crate) mod documents;
 mod header;
 mod lock;
 pub(crate) mod meta;
+mod metadata;
 pub(crate) mod passages;
+mod place;
 mod schema;
 pub(crate) mod vectors;
 

@@ -4,6 +4,7 @@ use ragtune_core::text::{Locator, Metadata, Span};
 use rusqlite::{Connection, OptionalExtension, Result, Row};
 
 use super::documents::parse;
+use super::metadata;
 use super::schema::TEXT_PART_BYTES;
 use super::vectors::{TextHash, wrong};
 
@@ -58,6 +59,12 @@ impl Passage {
         statement
             .query_row([chunk], |row| Self::read(connection, row))
             .optional()
+    }
+
+    /// The least number of a chunk written after `seq`.
+    pub(crate) fn first_since(connection: &Connection, seq: i64) -> Result<Option<i64>> {
+        let mut statement = connection.prepare_cached("SELECT min(id) FROM chunks WHERE seq > ?1")?;
+        statement.query_row([seq], |row| row.get(0))
     }
 
     /// Chunks written after `seq` whose number is above `after`, in the order of their numbers.
@@ -142,7 +149,7 @@ pub(crate) fn info(connection: &Connection, document: i64) -> Result<DocumentInf
     statement.query_row([document], |row| {
         Ok(DocumentInfo {
             id: row.get(0)?,
-            metadata: parse(row, 1)?,
+            metadata: metadata::read(row, 1)?,
         })
     })
 }

@@ -8,25 +8,37 @@ use super::meta::Generation;
 /// Hash of the text that a chunk's vector was made from.
 pub(crate) type TextHash = [u8; 32];
 
-/// A vector as it is stored: components in order, each 4 bytes, least first.
+/// Bytes behind a vector's components, by which damage is told: the database itself has no sums.
+const SUM_BYTES: usize = 4;
+
+/// A vector as it is stored: components in order, each 4 bytes, least first; then the start of their BLAKE3 hash.
 pub(super) fn to_bytes(vector: &[f32]) -> Vec<u8> {
-    vector
-        .iter()
-        .flat_map(|component| component.to_le_bytes())
-        .collect()
+    let mut bytes = Vec::with_capacity(vector.len() * 4 + SUM_BYTES);
+    bytes.extend(vector.iter().flat_map(|component| component.to_le_bytes()));
+    let hash = blake3::hash(&bytes);
+    bytes.extend_from_slice(&hash.as_bytes()[..SUM_BYTES]);
+    bytes
+}
+
+/// Whether a stored vector is as it was written.
+pub(crate) fn is_whole(bytes: &[u8]) -> bool {
+    let Some((components, sum)) = bytes.split_last_chunk::<SUM_BYTES>() else {
+        return false;
+    };
+    blake3::hash(components).as_bytes().starts_with(sum)
 }
 
 /// Reads a stored vector into `into`.
 pub(crate) fn from_bytes(bytes: &[u8], dim: usize, into: &mut Vec<f32>) -> Result<()> {
-    if bytes.len() != dim * 4 {
+    let expected = dim.saturating_mul(4).saturating_add(SUM_BYTES);
+    if bytes.len() != expected {
         return Err(wrong(format!(
-            "a vector of {} bytes where {} are expected",
-            bytes.len(),
-            dim * 4
+            "a vector of {} bytes where {expected} are expected",
+            bytes.len()
         )));
     }
     into.clear();
-    let (components, _) = bytes.as_chunks::<4>();
+    let (components, _) = bytes[..bytes.len() - SUM_BYTES].as_chunks::<4>();
     into.extend(components.iter().map(|bytes| f32::from_le_bytes(*bytes)));
     Ok(())
 }
@@ -36,15 +48,18 @@ pub(crate) fn wrong(reason: String) -> rusqlite::Error {
     rusqlite::Error::FromSqlConversionFailure(0, Type::Blob, reason.into())
 }
 
+/// The cross join keeps the order of the tables: by itself the database would start from all vectors of a generation.
+const BY_HASH: &str =
+    "SELECT v.vector FROM chunks c CROSS JOIN vectors v ON v.chunk = c.id AND v.generation = ?1
+    WHERE c.hash = ?2 UNION ALL SELECT vector FROM staged WHERE generation = ?1 AND hash = ?2 LIMIT 1";
+
 /// The vector of this text in a generation, where any chunk or a staged text has it.
 pub(crate) fn by_hash(
     connection: &Connection,
     generation: &Generation,
     hash: &TextHash,
 ) -> Result<Option<Vec<f32>>> {
-    let sql = "SELECT v.vector FROM chunks c JOIN vectors v ON v.chunk = c.id AND v.generation = ?1 WHERE c.hash = ?2
-        UNION ALL SELECT vector FROM staged WHERE generation = ?1 AND hash = ?2 LIMIT 1";
-    let mut statement = connection.prepare_cached(sql)?;
+    let mut statement = connection.prepare_cached(BY_HASH)?;
     let found = statement.query_row((generation.id, hash), |row| {
         let mut vector = Vec::with_capacity(generation.dim);
         let bytes = row.get_ref(0)?;
@@ -125,4 +140,46 @@ pub(crate) fn count_missing(connection: &Connection, generation: i64) -> Result<
 pub(crate) fn chunk_exists(connection: &Connection, chunk: i64) -> Result<bool> {
     let mut statement = connection.prepare_cached("SELECT EXISTS(SELECT 1 FROM chunks WHERE id = ?1)")?;
     statement.query_row([chunk], |row| row.get(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Store;
+
+    #[test]
+    fn a_text_is_looked_up_by_its_hash_and_not_among_all_vectors() {
+        let store = Store::in_memory().unwrap();
+        let plan: Vec<String> = store
+            .read(|connection| {
+                let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {BY_HASH}"))?;
+                let rows = statement.query_map((1, [0u8; 32]), |row| row.get(3))?;
+                rows.collect()
+            })
+            .unwrap();
+        assert!(
+            plan.iter().any(|step| step.contains("chunks_by_hash (hash=?)")),
+            "{plan:?}"
+        );
+        assert!(!plan.iter().any(|step| step.contains("SCAN")), "{plan:?}");
+        assert!(
+            !plan.iter().any(|step| step.contains("vectors_by_generation")),
+            "{plan:?}"
+        );
+    }
+
+    #[test]
+    fn a_changed_byte_is_told() {
+        let bytes = to_bytes(&[1.0, -2.5, 3.0]);
+        assert!(is_whole(&bytes));
+        for at in 0..bytes.len() {
+            let mut changed = bytes.clone();
+            changed[at] ^= 1;
+            assert!(!is_whole(&changed), "{at}");
+        }
+        let mut vector = Vec::new();
+        from_bytes(&bytes, 3, &mut vector).unwrap();
+        assert_eq!(vector, [1.0, -2.5, 3.0]);
+        assert!(from_bytes(&bytes, 4, &mut vector).is_err() && !is_whole(&[]));
+    }
 }

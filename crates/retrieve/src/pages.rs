@@ -1,0 +1,4 @@
+//! The examples of the written documentation, compiled and run with the other doc tests.
+
+#[doc = include_str!("../../../docs/retrieval.md")]
+struct Retrieval;

@@ -63,8 +63,10 @@ impl Passage {
 
     /// The least number of a chunk written after `seq`.
     pub(crate) fn first_since(connection: &Connection, seq: i64) -> Result<Option<i64>> {
-        let mut statement = connection.prepare_cached("SELECT min(id) FROM chunks WHERE seq > ?1")?;
-        statement.query_row([seq], |row| row.get(0))
+        // Numbers grow with the transactions, so that the first of the first one is the least.
+        let sql = "SELECT id FROM chunks WHERE seq > ?1 ORDER BY seq, id LIMIT 1";
+        let mut statement = connection.prepare_cached(sql)?;
+        statement.query_row([seq], |row| row.get(0)).optional()
     }
 
     /// Chunks written after `seq` whose number is above `after`, in the order of their numbers.

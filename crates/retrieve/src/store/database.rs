@@ -41,14 +41,14 @@ impl Store {
         let path = folder.join(Self::FILE);
         let found = header::inspect(&path)?;
         let mut access = Access::Shared;
-        let mut opened = open_at(&path, access, &found);
+        let mut opened = open_at(&path, access);
         if let Err(error) = &opened
             && found == Found::Ours
             && is_refused(error)
             && !Place::is_in_use(&path)
         {
             access = Access::Still;
-            opened = open_at(&path, access, &found);
+            opened = open_at(&path, access);
         }
         let connection = opened.map_err(|error| store_error(&path, error))?;
         Ok(Self {
@@ -159,16 +159,19 @@ impl Store {
 }
 
 /// The writing connection.
-fn open_at(path: &Path, access: Access, found: &Found) -> rusqlite::Result<Connection> {
+fn open_at(path: &Path, access: Access) -> rusqlite::Result<Connection> {
     let connection = match access {
         Access::Shared => Connection::open(path)?,
         Access::Still => reader(path, access)?,
     };
     configure(&connection)?;
-    if *found == Found::Nothing {
-        create(&connection)?;
-    }
     if access == Access::Shared {
+        // A process that was killed while it made the tables leaves a file with our marks and a journal that takes
+        // them back, so the file alone does not tell.
+        let format: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+        if format == 0 {
+            create(&connection)?;
+        }
         // After the tables exist, so that the header in the file itself carries our marks.
         connection.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(()))?;
     }

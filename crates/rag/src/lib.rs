@@ -10,6 +10,8 @@ mod asynchronous;
 mod error;
 mod extractive;
 mod generative;
+#[cfg(all(doctest, feature = "builtin", feature = "testing"))]
+mod pages;
 mod passages;
 mod rag;
 mod sentences;

@@ -145,6 +145,11 @@ pub enum CitationFault {
         /// The span.
         span: Span,
     },
+    /// The document had a text under the span when the passage was found, and has none any more.
+    TextMissing {
+        /// The span.
+        span: Span,
+    },
     /// The part of the answer lies outside the answer or cuts a character.
     InvalidAnswerSpan,
 }

@@ -11,6 +11,11 @@ use super::stream::milliseconds;
 use crate::answer::{Abstention, Component, DropReason, DroppedChunk, ModelCall, Trace};
 use crate::error::{Error, Result};
 
+/// Further searches at most where copies take the places of other passages.
+const MORE: usize = 3;
+/// How many times as many hits each of them asks for.
+const MORE_FACTOR: usize = 8;
+
 /// Passages, best first, and what happened on the way to them.
 pub(super) struct Retrieval {
     pub hits: Vec<ScoredChunk>,
@@ -60,9 +65,9 @@ impl Retrieval {
             },
         };
         let started = Instant::now();
-        let found = parts.retriever.retrieve(&query)?;
-        retrieval.admit(found);
-        retrieval.cut(query.top_k);
+        let wanted = query.top_k;
+        retrieval.find(parts, query.clone())?;
+        retrieval.cut(wanted);
         retrieval.pass(before)?;
         if retrieval.hits.is_empty() && before.is_some() {
             retrieval.abstention = best_below(parts, &query, before)?;
@@ -78,6 +83,25 @@ impl Retrieval {
             retrieval.abstention = Some(retrieval.reason(after));
         }
         Ok(retrieval)
+    }
+
+    /// Searches; again for more where copies of the same text took places that other passages should have.
+    fn find(&mut self, parts: &Parts, mut query: Query) -> Result<()> {
+        let wanted = query.top_k;
+        let mut further = MORE;
+        loop {
+            let found = parts.retriever.retrieve(&query)?;
+            let there_may_be_more = found.len() >= query.top_k;
+            self.hits.clear();
+            self.trace.dropped.clear();
+            self.admit(found);
+            let is_short = self.hits.len() < wanted && self.trace.dropped.iter().any(is_copy);
+            if !(is_short && there_may_be_more && further > 0) {
+                return Ok(());
+            }
+            further -= 1;
+            query.top_k = query.top_k.saturating_mul(MORE_FACTOR);
+        }
     }
 
     /// Takes hits in that can be cited and read: a user's own retriever may return anything.
@@ -216,6 +240,10 @@ impl Retrieval {
             _ => Abstention::NoHits,
         }
     }
+}
+
+fn is_copy(dropped: &DroppedChunk) -> bool {
+    matches!(dropped.reason, DropReason::Duplicate { .. })
 }
 
 /// How far off the best hit is when nothing reached the threshold: the search again, without it.

@@ -32,6 +32,8 @@ pub enum RagEvent {
 pub struct RagStream {
     retriever: Arc<dyn Retriever>,
     answer: Answer,
+    /// For each source, whether its document's text could be read when it was found.
+    kept: Vec<bool>,
     events: Option<AnswerStream>,
     ready: VecDeque<RagEvent>,
     cancel: Cancel,
@@ -46,6 +48,11 @@ impl RagStream {
         start: impl FnOnce(&Retrieval) -> Result<AnswerStream>,
     ) -> Result<Self> {
         let mut retrieval = retrieval;
+        let mut kept = Vec::with_capacity(retrieval.hits.len());
+        for hit in &retrieval.hits {
+            let stored = retriever.stored_text(&hit.chunk.document_id, hit.chunk.span)?;
+            kept.push(stored.is_some());
+        }
         let started = Instant::now();
         let events = match retrieval.abstention.take() {
             Some(reason) => AnswerStream::abstain(reason),
@@ -63,6 +70,7 @@ impl RagStream {
             .collect();
         Ok(Self {
             retriever,
+            kept,
             ready: VecDeque::from([RagEvent::Sources(sources.clone())]),
             answer: Answer {
                 question,
@@ -137,7 +145,9 @@ impl RagStream {
 
     fn cite(&mut self, claim: CitationClaim) -> Result<()> {
         let answer = &mut self.answer;
-        match verify::check(claim, &answer.text, &answer.sources, &*self.retriever)? {
+        let kept = claim.source.checked_sub(1).and_then(|at| self.kept.get(at));
+        let kept = kept.copied().unwrap_or_default();
+        match verify::check(claim, &answer.text, &answer.sources, kept, &*self.retriever)? {
             Ok(citation) if answer.citations.contains(&citation) => {}
             Ok(citation) => {
                 if let Some(source) = answer.sources.get_mut(citation.source - 1) {

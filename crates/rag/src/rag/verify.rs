@@ -10,11 +10,12 @@ use crate::error::Result;
 /// The citation that a claim makes, or what is wrong with the claim.
 ///
 /// The cited text must be the stored document's under the span where the retriever keeps texts, and lies in the
-/// passage in any case.
+/// passage in any case. `kept` says that the document's text could be read when the passage was found.
 pub(super) fn check(
     claim: CitationClaim,
     text: &str,
     sources: &[Source],
+    kept: bool,
     retriever: &dyn Retriever,
 ) -> Result<std::result::Result<Citation, CitationFault>> {
     let Some(source) = claim.source.checked_sub(1).and_then(|at| sources.get(at)) else {
@@ -30,10 +31,10 @@ pub(super) fn check(
     let Some(quoted) = local.and_then(|local| local.of(&chunk.text)) else {
         return Ok(Err(CitationFault::InvalidSpan { span }));
     };
-    if let Some(stored) = retriever.stored_text(&chunk.document_id, span)?
-        && stored != quoted
-    {
-        return Ok(Err(CitationFault::TextDiffers { span }));
+    match retriever.stored_text(&chunk.document_id, span)? {
+        Some(stored) if stored != quoted => return Ok(Err(CitationFault::TextDiffers { span })),
+        None if kept => return Ok(Err(CitationFault::TextMissing { span })),
+        _ => {}
     }
     let locator = Locator {
         line: chunk.line_at(span.start),

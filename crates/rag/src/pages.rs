@@ -1,0 +1,4 @@
+//! Pages of the book whose code is compiled and run by the documentation tests.
+
+#[doc = include_str!("../../../docs/rag.md")]
+struct AboutRag;

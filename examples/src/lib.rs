@@ -1,1 +1,10 @@
-//! x
+//! What the command lines of the examples share: choosing an encoder, filters, progress, output.
+
+pub mod embedder;
+pub mod filter;
+pub mod output;
+pub mod progress;
+pub mod table;
+
+/// How an example ends: any error, shown with its causes by [`output::run`].
+pub type Outcome = Result<(), Box<dyn std::error::Error>>;

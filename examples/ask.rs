@@ -1,0 +1,170 @@
+//! Answers a question from a folder of documents, with sources, offline.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Parser, ValueEnum};
+use ragtune::retrieve::{Mode, SearchOptions, SyncEvent, SyncOptions, SyncReport};
+use ragtune::{Answer, Filter, KnowledgeBase, Query, Rag};
+use ragtune_examples::embedder::EmbedderChoice;
+use ragtune_examples::{Outcome, filter, output, progress};
+use serde_json::{Value, json};
+
+/// Answer a question from a folder of documents, with sources, offline.
+///
+/// The folder is indexed on the first run; later runs read only what has changed. Without FOLDER and QUESTION the
+/// program answers a question about ragtune from its own documentation.
+#[derive(Parser)]
+#[command(
+    name = "ask",
+    after_help = "Examples:
+  ask notes \"When does the contract with the landlord end?\"
+  ask notes \"Who is invited?\" --filter path^=2025/ --filter format=markdown
+  ask src \"Where are spans checked?\" --mode lexical --top-k 3
+  ask notes \"...\" --embedder hub:sentence-transformers/multi-qa-MiniLM-L6-cos-v1 --json"
+)]
+struct Args {
+    /// Folder of documents: text, Markdown, HTML, source code
+    #[arg(requires = "question")]
+    folder: Option<PathBuf>,
+    /// The question
+    question: Option<String>,
+    /// Sentence encoder: `builtin`, a model folder, or `hub:OWNER/NAME`
+    #[arg(long, default_value = "builtin")]
+    embedder: EmbedderChoice,
+    /// Where the index is kept [default: a folder of this program in the user's cache]
+    #[arg(long, value_name = "DIR", conflicts_with = "in_memory")]
+    store: Option<PathBuf>,
+    /// Keep the index in memory only
+    #[arg(long)]
+    in_memory: bool,
+    /// How passages are found
+    #[arg(long, value_enum, default_value_t = ModeChoice::Hybrid)]
+    mode: ModeChoice,
+    /// Passages to read for the answer
+    #[arg(long, default_value_t = 8)]
+    top_k: usize,
+    /// Only documents that meet this condition: NAME=VALUE, NAME^=PREFIX, NAME>=VALUE, NAME<=VALUE, NAME!=VALUE, NAME=A|B;
+    /// names are `path`, `title`, `format`, `language`. May be given several times; all must hold
+    #[arg(long, value_parser = filter::parse)]
+    filter: Vec<Filter>,
+    /// Print exactly one JSON object on standard output
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum ModeChoice {
+    Dense,
+    Lexical,
+    Hybrid,
+}
+
+impl From<ModeChoice> for Mode {
+    fn from(mode: ModeChoice) -> Self {
+        match mode {
+            ModeChoice::Dense => Self::Dense,
+            ModeChoice::Lexical => Self::Lexical,
+            ModeChoice::Hybrid => Self::Hybrid,
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    output::run(|| ask(&args))
+}
+
+fn ask(args: &Args) -> Outcome {
+    let folder = args.folder.clone().unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs"));
+    let question = args.question.as_deref().unwrap_or("What is the source of truth for documents and vectors?");
+
+    let base = open(args, &folder)?;
+    let report = sync(&base, &folder)?;
+    report_sync(&report);
+
+    let rag = Rag::builder().retriever(base).build()?;
+    let mut query = Query::new(question).with_top_k(args.top_k);
+    if let Some(filter) = filter::all(&args.filter) {
+        query = query.with_filter(filter);
+    }
+    let answer = rag.ask(query)?;
+    if args.json {
+        return output::json(&as_json(&answer));
+    }
+    println!("{question}\n\n{answer}");
+    Ok(())
+}
+
+fn open(args: &Args, folder: &Path) -> Result<KnowledgeBase, Box<dyn std::error::Error>> {
+    let base = if args.in_memory {
+        KnowledgeBase::in_memory()?
+    } else {
+        let store = args.store.clone().unwrap_or_else(|| cached_store(folder, &args.embedder));
+        eprintln!("index: {}", store.display());
+        KnowledgeBase::open(store)?
+    };
+    let search = SearchOptions::default().with_mode(args.mode.into());
+    Ok(base.with_embedder(args.embedder.load()?)?.with_search(search))
+}
+
+/// One folder of the user's cache for each folder of documents and encoder.
+fn cached_store(folder: &Path, embedder: &EmbedderChoice) -> PathBuf {
+    let home = || std::env::var_os("HOME").map(|home| Path::new(&home).join(".cache"));
+    let cache = std::env::var_os("XDG_CACHE_HOME").or_else(|| std::env::var_os("LOCALAPPDATA")).map(PathBuf::from);
+    let cache = cache.or_else(home).unwrap_or_else(std::env::temp_dir);
+    let mut hasher = DefaultHasher::new();
+    folder.canonicalize().unwrap_or_else(|_| folder.to_owned()).hash(&mut hasher);
+    format!("{embedder:?}").hash(&mut hasher);
+    cache.join("ragtune").join(format!("{:016x}", hasher.finish()))
+}
+
+fn sync(base: &KnowledgeBase, folder: &Path) -> Result<SyncReport, ragtune::retrieve::Error> {
+    let bar = progress::bar("reading");
+    let shown = bar.clone();
+    let options = SyncOptions::default().with_on_event(move |event| match event {
+        SyncEvent::Scanned { files } => shown.set_length(*files as u64),
+        SyncEvent::File { .. } => shown.inc(1),
+        _ => {}
+    });
+    let report = base.sync_folder_with(folder, &options);
+    bar.finish_and_clear();
+    report
+}
+
+fn report_sync(report: &SyncReport) {
+    eprintln!("{report}");
+    for skipped in &report.skipped {
+        eprintln!("  skipped {skipped}");
+    }
+}
+
+fn as_json(answer: &Answer) -> Value {
+    let citations: Vec<Value> = answer
+        .citations
+        .iter()
+        .map(|c| json!({"path": c.document_id, "start": c.span.start, "end": c.span.end, "text": c.text}))
+        .collect();
+    let sources: Vec<Value> = answer
+        .sources
+        .iter()
+        .map(|source| {
+            let chunk = &source.hit.chunk;
+            json!({
+                "path": chunk.document_id,
+                "start": chunk.span.start,
+                "end": chunk.span.end,
+                "scores": source.hit.scores,
+            })
+        })
+        .collect();
+    json!({
+        "question": answer.question,
+        "answer": answer.text,
+        "abstained": answer.abstention.as_ref().map(ToString::to_string),
+        "citations": citations,
+        "sources": sources,
+        "timings_ms": answer.trace.timings,
+    })
+}

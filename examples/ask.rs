@@ -125,7 +125,12 @@ fn sync(base: &KnowledgeBase, folder: &Path) -> Result<SyncReport, ragtune::retr
     let shown = bar.clone();
     let options = SyncOptions::default().with_on_event(move |event| match event {
         SyncEvent::Scanned { files } => shown.set_length(*files as u64),
-        SyncEvent::File { .. } => shown.inc(1),
+        SyncEvent::File { done, .. } => shown.set_position(*done as u64),
+        SyncEvent::Embedded { done, total } => {
+            shown.set_message("embedding");
+            shown.set_length(*total as u64);
+            shown.set_position(*done as u64);
+        }
         _ => {}
     });
     let report = base.sync_folder_with(folder, &options);
@@ -134,9 +139,14 @@ fn sync(base: &KnowledgeBase, folder: &Path) -> Result<SyncReport, ragtune::retr
 }
 
 fn report_sync(report: &SyncReport) {
-    eprintln!("{report}");
-    for skipped in &report.skipped {
-        eprintln!("  skipped {skipped}");
+    let SyncReport { added, changed, unchanged, removed, skipped, embedding, .. } = report;
+    eprintln!(
+        "files: {added} new, {changed} changed, {unchanged} unchanged, {removed} removed, {} skipped; passages embedded: {}",
+        skipped.len(),
+        embedding.embedded
+    );
+    for file in skipped {
+        eprintln!("  skipped {}: {}", file.path, file.reason);
     }
 }
 
@@ -150,21 +160,27 @@ fn as_json(answer: &Answer) -> Value {
         .sources
         .iter()
         .map(|source| {
-            let chunk = &source.hit.chunk;
+            let chunk = &source.chunk.chunk;
             json!({
                 "path": chunk.document_id,
                 "start": chunk.span.start,
                 "end": chunk.span.end,
-                "scores": source.hit.scores,
+                "scores": source.chunk.scores,
             })
         })
         .collect();
+    let timings = &answer.trace.timings;
     json!({
         "question": answer.question,
         "answer": answer.text,
         "abstained": answer.abstention.as_ref().map(ToString::to_string),
         "citations": citations,
         "sources": sources,
-        "timings_ms": answer.trace.timings,
+        "timings_ms": {
+            "retrieve": timings.retrieve_ms,
+            "rerank": timings.rerank_ms,
+            "answer": timings.answer_ms,
+            "total": timings.total_ms,
+        },
     })
 }

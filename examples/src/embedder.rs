@@ -1,5 +1,6 @@
 //! `--embedder DIR|builtin|hub:NAME` on a command line.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -26,6 +27,16 @@ impl FromStr for EmbedderChoice {
             Some(("hub", "")) => Err("name a repository: hub:owner/name".to_owned()),
             Some(("hub", name)) => Ok(Self::Hub(name.to_owned())),
             _ => Ok(Self::Folder(text.into())),
+        }
+    }
+}
+
+impl fmt::Display for EmbedderChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Builtin => f.write_str("builtin"),
+            Self::Folder(folder) => folder.display().fmt(f),
+            Self::Hub(name) => write!(f, "hub:{name}"),
         }
     }
 }

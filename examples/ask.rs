@@ -77,8 +77,14 @@ fn main() -> ExitCode {
 }
 
 fn ask(args: &Args) -> Outcome {
-    let folder = args.folder.clone().unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs"));
-    let question = args.question.as_deref().unwrap_or("What is the source of truth for documents and vectors?");
+    let folder = args
+        .folder
+        .clone()
+        .unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs"));
+    let question = args
+        .question
+        .as_deref()
+        .unwrap_or("What is the source of truth for documents and vectors?");
 
     let base = open(args, &folder)?;
     let report = sync(&base, &folder)?;
@@ -101,7 +107,10 @@ fn open(args: &Args, folder: &Path) -> Result<KnowledgeBase, Box<dyn std::error:
     let base = if args.in_memory {
         KnowledgeBase::in_memory()?
     } else {
-        let store = args.store.clone().unwrap_or_else(|| cached_store(folder, &args.embedder));
+        let store = args
+            .store
+            .clone()
+            .unwrap_or_else(|| cached_store(folder, &args.embedder));
         eprintln!("index: {}", store.display());
         KnowledgeBase::open(store)?
     };
@@ -112,10 +121,15 @@ fn open(args: &Args, folder: &Path) -> Result<KnowledgeBase, Box<dyn std::error:
 /// One folder of the user's cache for each folder of documents and encoder.
 fn cached_store(folder: &Path, embedder: &EmbedderChoice) -> PathBuf {
     let home = || std::env::var_os("HOME").map(|home| Path::new(&home).join(".cache"));
-    let cache = std::env::var_os("XDG_CACHE_HOME").or_else(|| std::env::var_os("LOCALAPPDATA")).map(PathBuf::from);
+    let cache = std::env::var_os("XDG_CACHE_HOME")
+        .or_else(|| std::env::var_os("LOCALAPPDATA"))
+        .map(PathBuf::from);
     let cache = cache.or_else(home).unwrap_or_else(std::env::temp_dir);
     let mut hasher = DefaultHasher::new();
-    folder.canonicalize().unwrap_or_else(|_| folder.to_owned()).hash(&mut hasher);
+    folder
+        .canonicalize()
+        .unwrap_or_else(|_| folder.to_owned())
+        .hash(&mut hasher);
     format!("{embedder:?}").hash(&mut hasher);
     cache.join("ragtune").join(format!("{:016x}", hasher.finish()))
 }
@@ -139,7 +153,15 @@ fn sync(base: &KnowledgeBase, folder: &Path) -> Result<SyncReport, ragtune::retr
 }
 
 fn report_sync(report: &SyncReport) {
-    let SyncReport { added, changed, unchanged, removed, skipped, embedding, .. } = report;
+    let SyncReport {
+        added,
+        changed,
+        unchanged,
+        removed,
+        skipped,
+        embedding,
+        ..
+    } = report;
     eprintln!(
         "files: {added} new, {changed} changed, {unchanged} unchanged, {removed} removed, {} skipped; passages embedded: {}",
         skipped.len(),

@@ -12,10 +12,16 @@ struct Contacts(Vec<Document>);
 impl Retriever for Contacts {
     fn retrieve(&self, query: &Query) -> ragtune::retrieve::Result<Vec<ScoredChunk>> {
         let question = query.text.to_lowercase();
-        let words: Vec<&str> = question.split(|c: char| !c.is_alphanumeric()).filter(|w| w.len() > 3).collect();
+        let words: Vec<&str> = question
+            .split(|c: char| !c.is_alphanumeric())
+            .filter(|w| w.len() > 3)
+            .collect();
         let condition = query.condition();
         let kind = ScoreKind::Custom("matching_words".into());
-        let allowed = self.0.iter().filter(|entry| condition.as_ref().is_none_or(|c| c.matches(&entry.metadata)));
+        let allowed = self
+            .0
+            .iter()
+            .filter(|entry| condition.as_ref().is_none_or(|c| c.matches(&entry.metadata)));
         let mut hits: Vec<ScoredChunk> = allowed
             .map(|entry| {
                 let text = entry.text.to_lowercase();
@@ -23,7 +29,12 @@ impl Retriever for Contacts {
                 ScoredChunk::new(Chunk::whole(entry), kind.clone(), matching as f32)
             })
             .filter(|hit| hit.score() > 0.0)
-            .filter(|hit| query.threshold.as_ref().is_none_or(|t| t.passes(&hit.scores) == Some(true)))
+            .filter(|hit| {
+                query
+                    .threshold
+                    .as_ref()
+                    .is_none_or(|t| t.passes(&hit.scores) == Some(true))
+            })
             .collect();
         ScoredChunk::sort(&mut hits);
         hits.truncate(query.top_k);
@@ -33,15 +44,27 @@ impl Retriever for Contacts {
 
 fn main() -> Result<(), ragtune::Error> {
     let contacts = Contacts(vec![
-        Document::new("ada", "Ada Byron repairs the coffee machine. Her telephone number is 4711."),
-        Document::new("karl", "Karl Benz looks after the cars of the company. His telephone number is 1886."),
-        Document::new("emmy", "Emmy Noether teaches the course on symmetry. Her office is room 208."),
+        Document::new(
+            "ada",
+            "Ada Byron repairs the coffee machine. Her telephone number is 4711.",
+        ),
+        Document::new(
+            "karl",
+            "Karl Benz looks after the cars of the company. His telephone number is 1886.",
+        ),
+        Document::new(
+            "emmy",
+            "Emmy Noether teaches the course on symmetry. Her office is room 208.",
+        ),
     ]);
     let rag = Rag::builder()
         .retriever(contacts)
         .answerer(ExtractiveAnswerer::new(Encoder::builtin()?))
         .build()?;
-    for question in ["Who repairs the coffee machine?", "Which room is the office of Emmy Noether?"] {
+    for question in [
+        "Who repairs the coffee machine?",
+        "Which room is the office of Emmy Noether?",
+    ] {
         println!("{question}\n{}\n", rag.ask(question)?);
     }
     Ok(())

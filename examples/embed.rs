@@ -78,10 +78,14 @@ fn embed(args: &Args) -> Outcome {
     bar.finish_and_clear();
     let seconds = started.elapsed().as_secs_f64();
     let dim = encoder.dim();
-    eprintln!("{} texts, {dim} dimensions, {truncated} truncated, {seconds:.2} s", texts.len());
+    eprintln!(
+        "{} texts, {dim} dimensions, {truncated} truncated, {seconds:.2} s",
+        texts.len()
+    );
 
     if let (Some(path), Some(format)) = (&args.out, format) {
-        let mut file = BufWriter::new(File::create(path).map_err(|error| format!("{}: {error}", path.display()))?);
+        let mut file =
+            BufWriter::new(File::create(path).map_err(|error| format!("{}: {error}", path.display()))?);
         match format {
             Format::Npy => write_npy(&mut file, dim, &vectors)?,
             Format::JsonLines => write_json_lines(&mut file, &texts, dim, &vectors)?,
@@ -126,9 +130,9 @@ fn format_of(path: &Path) -> Result<Format, String> {
 
 fn read(file: Option<&Path>) -> Result<Vec<String>, Box<dyn std::error::Error>> {
     let reader: Box<dyn BufRead> = match file {
-        Some(path) if path != Path::new("-") => {
-            Box::new(BufReader::new(File::open(path).map_err(|error| format!("{}: {error}", path.display()))?))
-        }
+        Some(path) if path != Path::new("-") => Box::new(BufReader::new(
+            File::open(path).map_err(|error| format!("{}: {error}", path.display()))?,
+        )),
         _ => Box::new(std::io::stdin().lock()),
     };
     let mut texts = Vec::new();

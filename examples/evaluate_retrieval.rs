@@ -87,24 +87,45 @@ fn measure(args: &Args) -> Outcome {
         Some(split) => BeirDataset::load_split(&args.dir, split)?,
         None => BeirDataset::load(&args.dir)?,
     };
-    eprintln!("{} documents, {} queries", data.documents.len(), data.queries.len());
+    eprintln!(
+        "{} documents, {} queries",
+        data.documents.len(),
+        data.queries.len()
+    );
     let base = index(args, &data)?;
 
     let mut report = Report {
-        dataset: args.dir.canonicalize()?.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+        dataset: args
+            .dir
+            .canonicalize()?
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned(),
         embedder: args.embedder.to_string(),
         documents: data.documents.len(),
         queries: data.queries.len(),
         modes: BTreeMap::new(),
     };
     let mut rows = Vec::new();
-    for (name, mode) in [("lexical", Mode::Lexical), ("dense", Mode::Dense), ("hybrid", Mode::Hybrid)] {
+    for (name, mode) in [
+        ("lexical", Mode::Lexical),
+        ("dense", Mode::Dense),
+        ("hybrid", Mode::Hybrid),
+    ] {
         let search = SearchOptions::default().with_mode(mode);
         let searched = base.clone().with_search(search);
         let started = Instant::now();
         let run = run(&searched, &data, args.chunk)?;
         let qps = data.queries.len() as f64 / started.elapsed().as_secs_f64();
-        let asked = [Measure::Ndcg(10), Measure::Map, Measure::Mrr(10), Measure::Recall(3), Measure::Recall(10), Measure::Recall(100)];
+        let asked = [
+            Measure::Ndcg(10),
+            Measure::Map,
+            Measure::Mrr(10),
+            Measure::Recall(3),
+            Measure::Recall(10),
+            Measure::Recall(100),
+        ];
         let means = evaluate(&data.qrels, &run, &asked).means;
         let mean = |measure| means.get(&measure).copied().unwrap_or_default();
         let mut row = vec![name.to_owned()];
@@ -124,7 +145,16 @@ fn measure(args: &Args) -> Outcome {
     if args.json {
         return output::json(&report);
     }
-    let header = ["mode", "ndcg@10", "map", "mrr@10", "recall@3", "recall@10", "recall@100", "queries/s"];
+    let header = [
+        "mode",
+        "ndcg@10",
+        "map",
+        "mrr@10",
+        "recall@3",
+        "recall@10",
+        "recall@100",
+        "queries/s",
+    ];
     print!("{}", table::render(&header, &rows));
     Ok(())
 }
@@ -139,7 +169,13 @@ impl Chunker for Whole {
 
     fn chunk(&self, document: &Document) -> ragtune::retrieve::Result<Vec<ChunkSpan>> {
         let span = Span::new(0, document.text.len());
-        Ok((!span.is_empty()).then(|| ChunkSpan { span, headings: Vec::new() }).into_iter().collect())
+        Ok((!span.is_empty())
+            .then(|| ChunkSpan {
+                span,
+                headings: Vec::new(),
+            })
+            .into_iter()
+            .collect())
     }
 }
 
@@ -152,7 +188,11 @@ fn index(args: &Args, data: &BeirDataset) -> Result<KnowledgeBase, Box<dyn std::
     let bar = progress::bar("indexing");
     bar.set_length(data.documents.len() as u64);
     for window in data.documents.chunks(WINDOW) {
-        base.add(window.iter().map(|document| Document::new(&document.id, document.content())))?;
+        base.add(
+            window
+                .iter()
+                .map(|document| Document::new(&document.id, document.content())),
+        )?;
         bar.inc(window.len() as u64);
     }
     bar.finish_and_clear();

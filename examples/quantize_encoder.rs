@@ -9,8 +9,7 @@ use ragtune::core::device;
 use ragtune::core::models::Encoder;
 use ragtune::core::text::{Embedder, Role};
 use ragtune::core::weights::{Checkpoint, quantise_checkpoint};
-
-type Failure = Box<dyn std::error::Error>;
+use ragtune_examples::{Outcome, output};
 
 /// Write a sentence encoder's folder with int8 weights, about a quarter of the size.
 ///
@@ -41,20 +40,11 @@ struct Args {
 }
 
 fn main() -> ExitCode {
-    match run(&Args::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            let mut next: Option<&dyn std::error::Error> = Some(error.as_ref());
-            while let Some(error) = next {
-                eprintln!("error: {error}");
-                next = error.source();
-            }
-            ExitCode::FAILURE
-        }
-    }
+    let args = Args::parse();
+    output::run(|| run(&args))
 }
 
-fn run(args: &Args) -> Result<(), Failure> {
+fn run(args: &Args) -> Outcome {
     fs::create_dir(&args.to).map_err(|error| format!("cannot create {}: {error}", args.to.display()))?;
     let weights = quantise_checkpoint(&Checkpoint::open(&args.from)?)?;
     copy_side_files(&args.from, &args.to)?;
@@ -76,7 +66,7 @@ fn run(args: &Args) -> Result<(), Failure> {
     if args.json {
         let (min, mean) = cosines.unzip();
         let report = serde_json::json!({ "bytes": weights.len(), "min_cosine": min, "mean_cosine": mean });
-        println!("{report}");
+        output::json(&report)?;
     } else {
         println!("{}: {} bytes of weights", args.to.display(), weights.len());
         if let Some((min, mean)) = cosines {
@@ -87,7 +77,7 @@ fn run(args: &Args) -> Result<(), Failure> {
 }
 
 /// Copies everything but weights, in the folder and the folders of its modules.
-fn copy_side_files(from: &Path, to: &Path) -> Result<(), Failure> {
+fn copy_side_files(from: &Path, to: &Path) -> Outcome {
     for entry in fs::read_dir(from)? {
         let (path, name) = entry.map(|entry| (entry.path(), entry.file_name()))?;
         let is_side_file = path.extension().is_some_and(|extension| {
@@ -109,7 +99,7 @@ fn copy_side_files(from: &Path, to: &Path) -> Result<(), Failure> {
 }
 
 /// The least and the mean cosine of the two encoders' vectors.
-fn compare(args: &Args, texts: &str) -> Result<(f64, f64), Failure> {
+fn compare(args: &Args, texts: &str) -> Result<(f64, f64), Box<dyn std::error::Error>> {
     let texts: Vec<&str> = texts.lines().filter(|line| !line.trim().is_empty()).collect();
     if texts.is_empty() {
         return Err("--texts has no text".into());

@@ -8,7 +8,9 @@ use ragtune::{Filter, Value};
 /// A sentence that shows the forms.
 pub fn parse(text: &str) -> Result<Filter, String> {
     let forms = "write name=value, name!=value, name=a|b, name^=prefix, name>=value or name<=value";
-    let at = text.find('=').ok_or_else(|| format!("`{text}` has no `=`: {forms}"))?;
+    let at = text
+        .find('=')
+        .ok_or_else(|| format!("`{text}` has no `=`: {forms}"))?;
     let (left, right) = (&text[..at], &text[at + 1..]);
     let (name, operator) = match left.chars().last() {
         Some(sign @ ('!' | '^' | '>' | '<')) => (&left[..left.len() - 1], Some(sign)),

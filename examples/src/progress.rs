@@ -17,7 +17,8 @@ pub fn bar(what: &'static str) -> ProgressBar {
 /// A bar that counts bytes.
 pub fn bytes(what: String) -> ProgressBar {
     let bar = ProgressBar::new(0).with_message(what);
-    if let Ok(style) = ProgressStyle::with_template("{msg} [{bar:30}] {bytes}/{total_bytes} {bytes_per_sec}") {
+    if let Ok(style) = ProgressStyle::with_template("{msg} [{bar:30}] {bytes}/{total_bytes} {bytes_per_sec}")
+    {
         bar.set_style(style.progress_chars("=> "));
     }
     bar

@@ -11,7 +11,13 @@ pub fn render(header: &[&str], rows: &[Vec<String>]) -> String {
     let widths: Vec<usize> = header
         .iter()
         .enumerate()
-        .map(|(i, title)| cells(i).chain([*title]).map(|cell| cell.chars().count()).max().unwrap_or(0))
+        .map(|(i, title)| {
+            cells(i)
+                .chain([*title])
+                .map(|cell| cell.chars().count())
+                .max()
+                .unwrap_or(0)
+        })
         .collect();
     let line = |row: &mut dyn Iterator<Item = &str>| {
         let cells = row.zip(&widths).enumerate().map(|(i, (cell, width))| match i {

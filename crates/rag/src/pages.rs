@@ -2,3 +2,7 @@
 
 #[doc = include_str!("../../../docs/rag.md")]
 struct AboutRag;
+
+#[cfg(feature = "builtin")]
+#[doc = include_str!("../../../README.md")]
+struct ReadMe;

@@ -84,7 +84,7 @@ fn ask(args: &Args) -> Outcome {
     let question = args
         .question
         .as_deref()
-        .unwrap_or("What is the source of truth for documents and vectors?");
+        .unwrap_or("How does ragtune check citations?");
 
     let base = open(args, &folder)?;
     let report = sync(&base, &folder)?;

@@ -11,6 +11,9 @@ use ragtune_examples::embedder::EmbedderChoice;
 use ragtune_examples::{Outcome, filter, output, progress};
 use serde_json::{Value, json};
 
+/// Skipped files that are named.
+const SKIPPED_SHOWN: usize = 10;
+
 /// Answer a question from a folder of documents, with sources, offline.
 ///
 /// The folder is indexed on the first run; later runs read only what has changed. Without FOLDER and QUESTION the
@@ -33,7 +36,7 @@ struct Args {
     /// Sentence encoder: `builtin`, a model folder, or `hub:OWNER/NAME`
     #[arg(long, default_value = "builtin")]
     embedder: EmbedderChoice,
-    /// Where the index is kept [default: a folder of this program in the user's cache]
+    /// Where the index is kept, one for each FOLDER [default: a folder of this program in the user's cache]
     #[arg(long, value_name = "DIR", conflicts_with = "in_memory")]
     store: Option<PathBuf>,
     /// Keep the index in memory only
@@ -43,13 +46,14 @@ struct Args {
     #[arg(long, value_enum, default_value_t = ModeChoice::Hybrid)]
     mode: ModeChoice,
     /// Passages to read for the answer
-    #[arg(long, default_value_t = 8)]
+    #[arg(long, default_value_t = 8, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1000))]
     top_k: usize,
     /// Only documents that meet this condition: NAME=VALUE, NAME^=PREFIX, NAME>=VALUE, NAME<=VALUE, NAME!=VALUE, NAME=A|B;
     /// names are `path`, `title`, `format`, `language`. May be given several times; all must hold
     #[arg(long, value_parser = filter::parse)]
     filter: Vec<Filter>,
-    /// Print exactly one JSON object on standard output
+    /// Print exactly one JSON object on standard output; `start` and `end` are bytes of the text as it was decoded, which
+    /// are those of the file where it is UTF-8 without a byte order mark (HTML is decoded to Markdown)
     #[arg(long)]
     json: bool,
 }
@@ -86,9 +90,17 @@ fn ask(args: &Args) -> Outcome {
         .as_deref()
         .unwrap_or("How does ragtune check citations?");
 
+    if question.trim().is_empty() {
+        return Err("the question is empty".into());
+    }
     let base = open(args, &folder)?;
-    let report = sync(&base, &folder)?;
-    report_sync(&report);
+    match sync(&base, &folder) {
+        Ok(report) => report_sync(&report),
+        Err(ragtune::retrieve::Error::Locked { .. }) => {
+            eprintln!("another process is writing this index: answering from what is stored already");
+        }
+        Err(error) => return Err(error.into()),
+    }
 
     let rag = Rag::builder().retriever(base).build()?;
     let mut query = Query::new(question).with_top_k(args.top_k);
@@ -99,7 +111,7 @@ fn ask(args: &Args) -> Outcome {
     if args.json {
         return output::json(&as_json(&answer));
     }
-    println!("{question}\n\n{answer}");
+    println!("{}", output::printable(&format!("{question}\n\n{answer}")));
     Ok(())
 }
 
@@ -110,7 +122,9 @@ fn open(args: &Args, folder: &Path) -> Result<KnowledgeBase, Box<dyn std::error:
         let store = args
             .store
             .clone()
-            .unwrap_or_else(|| cached_store(folder, &args.embedder));
+            .or_else(|| cached_store(folder, &args.embedder));
+        let store =
+            store.ok_or("no cache folder is known (HOME is not set): give --store DIR or --in-memory")?;
         eprintln!("index: {}", store.display());
         KnowledgeBase::open(store)?
     };
@@ -119,19 +133,23 @@ fn open(args: &Args, folder: &Path) -> Result<KnowledgeBase, Box<dyn std::error:
 }
 
 /// One folder of the user's cache for each folder of documents and encoder.
-fn cached_store(folder: &Path, embedder: &EmbedderChoice) -> PathBuf {
-    let home = || std::env::var_os("HOME").map(|home| Path::new(&home).join(".cache"));
-    let cache = std::env::var_os("XDG_CACHE_HOME")
-        .or_else(|| std::env::var_os("LOCALAPPDATA"))
-        .map(PathBuf::from);
-    let cache = cache.or_else(home).unwrap_or_else(std::env::temp_dir);
+fn cached_store(folder: &Path, embedder: &EmbedderChoice) -> Option<PathBuf> {
+    let set = |name| {
+        std::env::var_os(name)
+            .filter(|value| !value.is_empty())
+            .map(PathBuf::from)
+    };
+    let home = || set("HOME").map(|home| home.join(".cache"));
+    let cache = set("XDG_CACHE_HOME")
+        .or_else(|| set("LOCALAPPDATA"))
+        .or_else(home)?;
     let mut hasher = DefaultHasher::new();
     folder
         .canonicalize()
         .unwrap_or_else(|_| folder.to_owned())
         .hash(&mut hasher);
     format!("{embedder:?}").hash(&mut hasher);
-    cache.join("ragtune").join(format!("{:016x}", hasher.finish()))
+    Some(cache.join("ragtune").join(format!("{:016x}", hasher.finish())))
 }
 
 fn sync(base: &KnowledgeBase, folder: &Path) -> Result<SyncReport, ragtune::retrieve::Error> {
@@ -167,8 +185,14 @@ fn report_sync(report: &SyncReport) {
         skipped.len(),
         embedding.embedded
     );
-    for file in skipped {
-        eprintln!("  skipped {}: {}", file.path, file.reason);
+    for file in skipped.iter().take(SKIPPED_SHOWN) {
+        eprintln!(
+            "  skipped {}",
+            output::printable(&format!("{}: {}", file.path, file.reason))
+        );
+    }
+    if skipped.len() > SKIPPED_SHOWN {
+        eprintln!("  and {} more", skipped.len() - SKIPPED_SHOWN);
     }
 }
 

@@ -92,6 +92,9 @@ fn measure(args: &Args) -> Outcome {
         data.documents.len(),
         data.queries.len()
     );
+    if data.documents.is_empty() || data.queries.is_empty() {
+        return Err(format!("{}: needs documents and judged queries", args.dir.display()).into());
+    }
     let base = index(args, &data)?;
 
     let mut report = Report {

@@ -32,7 +32,7 @@ struct Args {
     #[arg(long)]
     texts: Option<PathBuf>,
     /// Cut the weights file into so many byte ranges beside it, model.safetensors.part-1 and so on
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=100))]
     parts: usize,
     /// Print exactly one JSON object on standard output
     #[arg(long)]
@@ -45,8 +45,8 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args) -> Outcome {
-    fs::create_dir(&args.to).map_err(|error| format!("cannot create {}: {error}", args.to.display()))?;
     let weights = quantise_checkpoint(&Checkpoint::open(&args.from)?)?;
+    fs::create_dir(&args.to).map_err(|error| format!("cannot create {}: {error}", args.to.display()))?;
     copy_side_files(&args.from, &args.to)?;
     fs::write(args.to.join(Checkpoint::FILE), &weights)?;
     if args.parts > 1 {

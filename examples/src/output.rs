@@ -30,8 +30,33 @@ pub fn chain(error: &dyn Error) -> String {
     text
 }
 
+/// Text of documents for a terminal: control characters, which could move the cursor or recolour the screen, are shown
+/// escaped; line breaks and tabs stay.
+pub fn printable(text: &str) -> String {
+    let text = text.replace("\r\n", "\n").replace('\r', "\n");
+    let show = |c: char| match c {
+        '\n' | '\t' => c.to_string(),
+        c if c.is_control() => c.escape_default().to_string(),
+        c => c.to_string(),
+    };
+    text.chars().map(show).collect()
+}
+
 /// Prints the one object of a run with `--json`.
 pub fn json(object: &impl Serialize) -> Outcome {
     println!("{}", serde_json::to_string_pretty(object)?);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn documents_cannot_steer_the_terminal() {
+        assert_eq!(
+            printable("a\x1b[2J\x07b\r\nc\td\re"),
+            "a\\u{1b}[2J\\u{7}b\nc\td\ne"
+        );
+    }
 }

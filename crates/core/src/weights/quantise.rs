@@ -89,8 +89,18 @@ pub fn quantise(tensor: &str, weights: &[f32], columns: usize) -> Result<Quantis
 /// are no weights, are left out.
 ///
 /// # Errors
-/// [`Error::Checkpoint`] when a tensor cannot be read, and as [`quantise`].
+/// [`Error::InvalidArgument`] when a tensor is int8 already, [`Error::Checkpoint`] when one cannot be read, and as
+/// [`quantise`].
 pub fn quantise_checkpoint(checkpoint: &Checkpoint) -> Result<Vec<u8>> {
+    if let Some(name) = checkpoint
+        .names()
+        .find(|name| checkpoint.dtype(name).as_deref() == Some("I8"))
+    {
+        return Err(Error::InvalidArgument {
+            argument: "checkpoint",
+            reason: format!("{name} is int8 already: quantise the original weights"),
+        });
+    }
     let mut tensors: Vec<(String, Dtype, Vec<usize>, Vec<u8>)> = Vec::new();
     for name in checkpoint.names() {
         let is_float = checkpoint.dtype(name).is_some_and(|dtype| dtype.contains('F'));
@@ -254,5 +264,16 @@ mod tests {
             assert!(error.to_string().contains("layer.weight"), "{error}");
         }
         assert_eq!(quantise("zeros", &[0.0; 64], 64).unwrap().values, [0; 64]);
+    }
+
+    #[test]
+    fn int8_weights_are_not_quantised_again() {
+        let header = r#"{"w":{"dtype":"F32","shape":[1,64],"data_offsets":[0,256]}}"#;
+        let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
+        bytes.extend(header.as_bytes());
+        bytes.extend([0; 256]);
+        let once = quantise_checkpoint(&Checkpoint::from_bytes("f32", bytes).unwrap()).unwrap();
+        let twice = quantise_checkpoint(&Checkpoint::from_bytes("int8", once).unwrap());
+        assert!(matches!(twice, Err(Error::InvalidArgument { .. })));
     }
 }

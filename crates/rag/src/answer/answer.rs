@@ -5,6 +5,7 @@ use std::fmt;
 use ragtune_core::text::Usage;
 use serde::{Deserialize, Serialize};
 
+use super::citation::OneLine;
 use super::{Abstention, Citation, Source, Trace};
 
 /// An answer with what it rests on, or the reason why there is none.
@@ -58,7 +59,7 @@ impl fmt::Display for Answer {
                 .filter(|citation| citation.source == source.number)
                 .min_by_key(|citation| citation.span.start);
             match first.and_then(|citation| citation.locator.line) {
-                Some(line) => write!(f, "\n[{}] {}:{line}", source.number, source.path())?,
+                Some(line) => write!(f, "\n[{}] {}:{line}", source.number, OneLine(source.path()))?,
                 None => write!(f, "\n{source}")?,
             }
         }

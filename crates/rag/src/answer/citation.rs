@@ -45,14 +45,53 @@ pub struct Citation {
     pub locator: Locator,
 }
 
+/// A path as one line for people: a name may hold line breaks and terminal controls, which could forge a source.
+pub(super) struct OneLine<'p>(pub &'p str);
+
+impl fmt::Display for OneLine<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for c in self.0.chars() {
+            match c.is_control() || is_direction_mark(c) {
+                true => write!(f, "{}", c.escape_default())?,
+                false => write!(f, "{c}")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Embeddings, overrides and isolates of the bidirectional algorithm (Unicode UAX #9).
+fn is_direction_mark(c: char) -> bool {
+    matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
+}
+
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "[{}] {}", self.number, self.path())?;
+        write!(f, "[{}] {}", self.number, OneLine(self.path()))?;
         let locator = &self.chunk.chunk.locator;
         match (locator.line, locator.page) {
             (Some(line), _) => write!(f, ":{line}"),
             (None, Some(page)) => write!(f, ", page {page}"),
             (None, None) => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ragtune_core::text::{Chunk, Document, ScoreKind};
+
+    use super::*;
+
+    #[test]
+    fn a_name_cannot_forge_a_second_source() {
+        let chunk = Chunk::whole(&Document::new("x\n[2] trusted.md\u{1b}[31m\u{202e}", "text"));
+        let chunk = ScoredChunk::new(chunk, ScoreKind::Bm25, 1.0);
+        let source = Source {
+            number: 1,
+            chunk,
+            cited: true,
+        };
+        assert_eq!(source.to_string(), "[1] x\\n[2] trusted.md\\u{1b}[31m\\u{202e}");
     }
 }

@@ -12,6 +12,8 @@ use crate::weights::ModelFiles;
 #[derive(Clone, Debug)]
 pub(super) struct ConfigFile {
     path: PathBuf,
+    /// Where the fields stand inside the file: empty, or names that each end in a dot.
+    place: String,
     fields: Map<String, Value>,
 }
 
@@ -20,7 +22,11 @@ impl ConfigFile {
     pub(super) fn read(files: &ModelFiles, name: &str) -> Result<Option<Self>> {
         let fields = files.json(name)?;
         let path = files.path(name);
-        Ok(fields.map(|fields| Self { path, fields }))
+        Ok(fields.map(|fields| Self {
+            path,
+            place: String::new(),
+            fields,
+        }))
     }
 
     /// A file that must exist.
@@ -72,6 +78,54 @@ impl ConfigFile {
         }
     }
 
+    /// A finite number within limits, or `None` where the field is absent.
+    pub(super) fn number(&self, field: &str, limits: RangeInclusive<f64>) -> Result<Option<f64>> {
+        match self.get(field) {
+            None => Ok(None),
+            Some(value) => match value.as_f64().filter(|number| limits.contains(number)) {
+                Some(number) => Ok(Some(number)),
+                None => Err(self.wrong(field, real(&limits))),
+            },
+        }
+    }
+
+    /// As many finite numbers within limits as `count` says, or `None` where the field is absent.
+    pub(super) fn numbers(
+        &self,
+        field: &str,
+        count: usize,
+        limits: RangeInclusive<f64>,
+    ) -> Result<Option<Vec<f64>>> {
+        let Some(value) = self.get(field) else {
+            return Ok(None);
+        };
+        let numbers = value.as_array().filter(|numbers| numbers.len() == count);
+        let numbers = numbers.and_then(|numbers| {
+            let number = |value: &Value| value.as_f64().filter(|number| limits.contains(number));
+            numbers.iter().map(number).collect::<Option<Vec<f64>>>()
+        });
+        match numbers {
+            Some(numbers) => Ok(Some(numbers)),
+            None => Err(self.wrong(
+                field,
+                format!("a list of {count} numbers, each {}", real(&limits)),
+            )),
+        }
+    }
+
+    /// The fields of an object inside this one, or `None` where it is absent.
+    pub(super) fn object(&self, field: &str) -> Result<Option<Self>> {
+        match self.get(field) {
+            None => Ok(None),
+            Some(Value::Object(fields)) => Ok(Some(Self {
+                path: self.path.clone(),
+                place: format!("{}{field}.", self.place),
+                fields: fields.clone(),
+            })),
+            Some(_) => Err(self.wrong(field, "an object")),
+        }
+    }
+
     /// A text, or `None` where the field is absent.
     pub(super) fn text(&self, field: &str) -> Result<Option<&str>> {
         match self.get(field) {
@@ -90,6 +144,11 @@ impl ConfigFile {
         }
     }
 
+    /// The name of a field with those of the objects around it.
+    pub(super) fn name(&self, field: &str) -> String {
+        format!("{}{field}", self.place)
+    }
+
     /// The error of a field that is missing or wrong.
     pub(super) fn wrong(&self, field: &str, expected: impl Into<String>) -> Error {
         let found = self
@@ -97,7 +156,7 @@ impl ConfigFile {
             .map_or_else(|| "missing".to_owned(), |value| shorten(&value.to_string()));
         Error::Config {
             path: self.path.clone(),
-            field: field.to_owned(),
+            field: self.name(field),
             found,
             expected: expected.into(),
         }
@@ -106,6 +165,10 @@ impl ConfigFile {
 
 fn whole(limits: &RangeInclusive<usize>) -> String {
     format!("a whole number from {} to {}", limits.start(), limits.end())
+}
+
+fn real(limits: &RangeInclusive<f64>) -> String {
+    format!("a number from {} to {}", limits.start(), limits.end())
 }
 
 /// The start of a value, so that a message stays readable.
@@ -149,5 +212,31 @@ mod tests {
         assert!(config.epsilon("a", 1e-12).is_err());
         assert!(config.flag("c", true).is_err());
         assert!(config.text("c").is_err());
+    }
+
+    #[test]
+    fn names_fields_inside_objects() {
+        let config = file(r#"{"rope": {"factor": 0.5, "list": [1, 2.5], "deep": {"x": 1}}, "text": "x"}"#);
+        let rope = config.object("rope").unwrap().unwrap();
+        assert_eq!(rope.number("factor", 0.0..=1.0).unwrap(), Some(0.5));
+        assert_eq!(rope.number("absent", 0.0..=1.0).unwrap(), None);
+        assert_eq!(rope.numbers("list", 2, 0.0..=9.0).unwrap(), Some(vec![1.0, 2.5]));
+        assert!(config.object("absent").unwrap().is_none());
+        assert!(config.object("text").is_err());
+        assert!(rope.numbers("list", 3, 0.0..=9.0).is_err());
+        assert!(rope.numbers("list", 2, 0.0..=2.0).is_err());
+        let deep = rope.object("deep").unwrap().unwrap();
+        for (error, expected) in [
+            (
+                rope.number("factor", 1.0..=8.0).unwrap_err(),
+                "m/config.json: the field \"rope.factor\" is 0.5 where a number from 1 to 8 is expected",
+            ),
+            (
+                deep.size("y", 1..=2).unwrap_err(),
+                "m/config.json: the field \"rope.deep.y\" is missing where a whole number from 1 to 2 is expected",
+            ),
+        ] {
+            assert_eq!(error.to_string(), expected);
+        }
     }
 }

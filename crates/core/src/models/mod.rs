@@ -10,11 +10,13 @@ mod batch;
 mod builtin;
 mod config_file;
 mod cross_encoder;
+mod decoder;
 mod encoder;
 mod sentence;
 mod tokenizer;
 
 pub use cross_encoder::CrossEncoder;
+pub use decoder::{Rope, RopeRegime};
 pub use encoder::{EncoderConfig, EncoderModel, FAMILIES};
 pub use sentence::{Encoder, PoolingMode};
 pub use tokenizer::{Encoded, TextTokenizer};

@@ -3,6 +3,8 @@
 //! The traits know no tensors: an application that brings its own models builds without the `models` feature.
 
 #[cfg(feature = "models")]
+pub mod adapters;
+#[cfg(feature = "models")]
 pub mod device;
 pub mod error;
 #[cfg(feature = "hub")]

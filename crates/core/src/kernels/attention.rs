@@ -1,25 +1,59 @@
 //! Softmax attention over packed texts (Vaswani et al. 2017, arXiv:1706.03762, equation 1).
 //!
-//! Letters: `t` tokens of all texts, `n` tokens of one text, `b` neighbouring texts of equal length, `a` heads, `d` width
-//! of a head, `m` side of the position bias, `m >= n`.
+//! Letters: `t` tokens of all texts, `n` tokens of one text, `p` keys that it sees, `b` neighbouring texts of equal length, `a`
+//! heads of queries, `g` heads of keys and values, `d` width of a head, `m` side of the position bias, `m >= n`.
 
-use burn::tensor::{Tensor, activation};
+use burn::tensor::{Bool, Tensor, TensorData, activation};
+
+use super::LayerCache;
 
 /// How attention is computed.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct AttentionOptions {
-    /// Number of heads `a`; the width of the rows is `a d`.
+    /// Number of query heads `a`; the width of the query rows is `a d`.
     pub heads: usize,
+    /// Number of key and value heads `g`, a divisor of `a`: so many query heads in a row share each of them.
+    pub kv_heads: usize,
     /// What the scores are multiplied by before the softmax, usually `1 / sqrt(d)`.
     pub scale: f64,
+    /// Whether a token sees only itself and what stands before it.
+    pub causal: bool,
+    /// With causal attention, how many tokens a token sees, itself included; all where there is none.
+    pub window: Option<usize>,
 }
 
 impl AttentionOptions {
-    /// Attention with so many heads whose scores are multiplied by `scale`.
+    /// Attention with so many heads whose scores are multiplied by `scale`; every token of a text sees every other.
     #[must_use]
     pub fn new(heads: usize, scale: f64) -> Self {
-        Self { heads, scale }
+        Self {
+            heads,
+            kv_heads: heads,
+            scale,
+            causal: false,
+            window: None,
+        }
+    }
+
+    /// Fewer key and value heads than query heads (Ainslie et al. 2023, arXiv:2305.13245).
+    #[must_use]
+    pub fn with_kv_heads(mut self, kv_heads: usize) -> Self {
+        self.kv_heads = kv_heads;
+        self
+    }
+
+    /// A token sees only itself and what stands before it, of that at most a window.
+    #[must_use]
+    pub fn with_causal(mut self, window: Option<usize>) -> Self {
+        self.causal = true;
+        self.window = window;
+        self
+    }
+
+    /// Whether the token at position `query` sees the one at `key`.
+    fn sees(&self, query: usize, key: usize) -> bool {
+        !self.causal || (key <= query && self.window.is_none_or(|window| query - key < window))
     }
 }
 
@@ -29,7 +63,7 @@ impl AttentionOptions {
 ///
 /// # Shapes
 ///
-/// `q [t, a d]`, `k [t, a d]`, `v [t, a d]`, `position_bias [a, m, m] -> [t, a d]`.
+/// `q [t, a d]`, `k [t, g d]`, `v [t, g d]`, `position_bias [a, m, m] -> [t, a d]`.
 #[must_use]
 pub fn attention(
     q: Tensor<2>,
@@ -47,7 +81,9 @@ pub fn attention(
             .map(|pair| pair[1] - pair[0])
             .max()
             .unwrap_or(0);
-        let fits = q.dims() == k.dims()
+        let fits = !options.causal
+            && options.kv_heads == options.heads
+            && q.dims() == k.dims()
             && q.dims() == v.dims()
             && q.dims()[1].is_multiple_of(options.heads)
             && offsets.last() == Some(&q.dims()[0])
@@ -70,6 +106,50 @@ pub fn attention(
     composed(q, k, v, position_bias, offsets, options)
 }
 
+/// Causal attention of new tokens to themselves and to what each text's cache holds; their keys and values go into the
+/// caches.
+///
+/// # Shapes
+///
+/// `q [t, a d]`, `k [t, g d]`, `v [t, g d]`, one cache for each text `-> [t, a d]`.
+#[must_use]
+pub fn attention_cached(
+    q: Tensor<2>,
+    k: Tensor<2>,
+    v: Tensor<2>,
+    caches: &mut [&mut LayerCache],
+    offsets: &[usize],
+    options: AttentionOptions,
+) -> Tensor<2> {
+    composed_cached(q, k, v, caches, offsets, options)
+}
+
+pub(super) fn composed_cached(
+    q: Tensor<2>,
+    k: Tensor<2>,
+    v: Tensor<2>,
+    caches: &mut [&mut LayerCache],
+    offsets: &[usize],
+    options: AttentionOptions,
+) -> Tensor<2> {
+    let rows = |x: &Tensor<2>, pair: &[usize]| x.clone().slice([pair[0]..pair[1], 0..x.dims()[1]]);
+    let mut parts = Vec::new();
+    for (cache, pair) in caches.iter_mut().zip(offsets.windows(2)) {
+        if pair[0] == pair[1] {
+            continue;
+        }
+        let position = cache.len();
+        cache.append(rows(&k, pair), rows(&v, pair));
+        let (keys, values) = cache.rows(); // [p, g d]
+        let visible = (position, cache.first());
+        parts.push(mix(rows(&q, pair), keys, values, None, 1, visible, options));
+    }
+    match parts.is_empty() {
+        true => q,
+        false => Tensor::cat(parts, 0),
+    }
+}
+
 pub(super) fn composed(
     q: Tensor<2>,
     k: Tensor<2>,
@@ -78,29 +158,67 @@ pub(super) fn composed(
     offsets: &[usize],
     options: AttentionOptions,
 ) -> Tensor<2> {
-    let [t, width] = q.dims();
-    if t == 0 {
+    if q.dims()[0] == 0 {
         return q;
     }
-    let (a, d) = (options.heads, width / options.heads);
     let mut parts = Vec::new();
     for (start, b, n) in runs_of_equal_length(offsets) {
-        let rows = start..start + b * n;
-        let heads = |x: &Tensor<2>| {
-            x.clone()
-                .slice([rows.clone(), 0..width])
-                .reshape([b, n, a, d])
-                .swap_dims(1, 2) // [b, a, n, d]
-        };
-        let scores = heads(&q).matmul(heads(&k).transpose()) * options.scale; // [b, a, n, n]
-        let scores = match position_bias {
-            Some(bias) => scores + bias.clone().slice([0..a, 0..n, 0..n]).unsqueeze(),
-            None => scores,
-        };
-        let mixed = activation::softmax(scores, 3).matmul(heads(&v)); // [b, a, n, d]
-        parts.push(mixed.swap_dims(1, 2).reshape([b * n, width]));
+        let rows = |x: &Tensor<2>| x.clone().slice([start..start + b * n, 0..x.dims()[1]]);
+        let bias = position_bias.map(|bias| bias.clone().slice([0..options.heads, 0..n, 0..n]));
+        parts.push(mix(rows(&q), rows(&k), rows(&v), bias, b, (0, 0), options));
     }
     Tensor::cat(parts, 0)
+}
+
+/// Attention of `b` texts of equal length; `positions` are those of the first query and of the first key.
+///
+/// # Shapes
+///
+/// `q [b n, a d]`, `k [b p, g d]`, `v [b p, g d]`, `bias [a, n, p] -> [b n, a d]`.
+fn mix(
+    q: Tensor<2>,
+    k: Tensor<2>,
+    v: Tensor<2>,
+    bias: Option<Tensor<3>>,
+    b: usize,
+    positions: (usize, usize),
+    options: AttentionOptions,
+) -> Tensor<2> {
+    let ([tokens, width], [keys, _]) = (q.dims(), k.dims());
+    let (a, g) = (options.heads, options.kv_heads);
+    let (n, p, d) = (tokens / b, keys / b, width / a);
+    // 1. The query heads that share a key head stand below each other.
+    let q = q
+        .reshape([b, n, a, d])
+        .swap_dims(1, 2)
+        .reshape([b, g, a / g * n, d]);
+    let heads = |x: Tensor<2>| x.reshape([b, p, g, d]).swap_dims(1, 2); // [b, g, p, d]
+    // 2. Scores.
+    let scores = q.matmul(heads(k).transpose()) * options.scale; // [b, g, a/g n, p]
+    let scores = scores.reshape([b, a, n, p]);
+    let scores = match bias {
+        Some(bias) => scores + bias.unsqueeze(),
+        None => scores,
+    };
+    let scores = match hidden(n, p, positions, options) {
+        Some(hidden) => {
+            let hidden = Tensor::<1, Bool>::from_data(TensorData::from(hidden.as_slice()), &scores.device());
+            let hidden = hidden.reshape([1, 1, n, p]).expand([b, a, n, p]);
+            scores.mask_fill(hidden, f32::NEG_INFINITY)
+        }
+        None => scores,
+    };
+    // 3. Mixed values.
+    let weights = activation::softmax(scores, 3).reshape([b, g, a / g * n, p]);
+    let mixed = weights.matmul(heads(v)).reshape([b, a, n, d]);
+    mixed.swap_dims(1, 2).reshape([tokens, width])
+}
+
+/// Which keys each query does not see, row by row; `None` where every query sees every key.
+fn hidden(n: usize, p: usize, positions: (usize, usize), options: AttentionOptions) -> Option<Vec<bool>> {
+    let pairs = (0..n).flat_map(|query| (0..p).map(move |key| (positions.0 + query, positions.1 + key)));
+    let hidden: Vec<bool> = pairs.map(|(query, key)| !options.sees(query, key)).collect();
+    hidden.contains(&true).then_some(hidden)
 }
 
 /// Neighbouring texts of equal length as (first token, texts, tokens of each); empty texts are left out.

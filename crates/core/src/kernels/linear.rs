@@ -33,6 +33,35 @@ pub fn linear(
     composed(x, weight, bias, activation)
 }
 
+/// Several affine maps of the same rows, such as query, key and value.
+///
+/// # Shapes
+///
+/// `x [t, i]`, each `weight [o, i]`, `bias [o] -> [t, o]` of each.
+#[must_use]
+pub fn linear_each<const N: usize>(
+    x: Tensor<2>,
+    layers: [(&LinearWeight, Option<&Tensor<1>>); N],
+) -> [Tensor<2>; N] {
+    layers.map(|(weight, bias)| linear(x.clone(), weight, bias, None))
+}
+
+/// `activation(gate) * up` of two affine maps of the same rows.
+///
+/// # Shapes
+///
+/// `x [t, i]`, each `weight [o, i]`, `bias [o] -> [t, o]`.
+#[must_use]
+pub fn linear_gated(
+    x: Tensor<2>,
+    gate: (&LinearWeight, Option<&Tensor<1>>),
+    up: (&LinearWeight, Option<&Tensor<1>>),
+    activation: Activation,
+) -> Tensor<2> {
+    let [gate, up] = linear_each(x, [gate, up]);
+    super::gated(gate, up, activation)
+}
+
 pub(super) fn composed(
     x: Tensor<2>,
     weight: &LinearWeight,

@@ -13,15 +13,23 @@ mod attention;
 #[cfg(feature = "cpu")]
 mod cpu;
 mod embedding;
+mod gated;
+mod layer_cache;
 mod layer_norm;
 mod linear;
+mod rms_norm;
+mod rotary;
 #[cfg(all(test, feature = "cpu"))]
 mod twins;
 mod weight;
 
 pub use activation::{Activation, activate};
-pub use attention::{AttentionOptions, attention};
+pub use attention::{AttentionOptions, attention, attention_cached};
 pub use embedding::embedding;
+pub use gated::gated;
+pub use layer_cache::LayerCache;
 pub use layer_norm::layer_norm;
-pub use linear::linear;
+pub use linear::{linear, linear_each, linear_gated};
+pub use rms_norm::rms_norm;
+pub use rotary::rotary;
 pub use weight::LinearWeight;

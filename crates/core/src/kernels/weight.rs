@@ -76,6 +76,37 @@ impl LinearWeight {
         }
     }
 
+    /// The rows of these ids, each below `o`, as f32: a tied embedding is read out of its output layer.
+    ///
+    /// # Shapes
+    ///
+    /// `ids [t] -> [t, i]`.
+    #[must_use]
+    pub fn rows(&self, ids: &[u32]) -> Tensor<2> {
+        match &self.storage {
+            Storage::Plain(weight) => super::embedding(weight, ids),
+            #[cfg(feature = "cpu")]
+            Storage::Packed(panels) => {
+                let device: Device = device::cpu();
+                let mut rows = vec![0.0; ids.len() * panels.k()];
+                for (id, row) in ids.iter().zip(rows.chunks_exact_mut(panels.k())) {
+                    panels.copy_row(*id as usize, row);
+                }
+                Tensor::from_data(TensorData::new(rows, [ids.len(), panels.k()]), &device)
+            }
+        }
+    }
+
+    /// Bytes that the weight takes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        match &self.storage {
+            Storage::Plain(weight) => weight.dims().iter().product::<usize>() * size_of::<f32>(),
+            #[cfg(feature = "cpu")]
+            Storage::Packed(panels) => panels.bytes(),
+        }
+    }
+
     /// The packed form, where the weight has it.
     #[cfg(feature = "cpu")]
     pub(super) fn panels(&self) -> Option<&Panels> {

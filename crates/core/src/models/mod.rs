@@ -1,13 +1,14 @@
-//! Models that run on this machine: sentence encoders and rerankers of the BERT family.
+//! Models that run on this machine: sentence encoders and rerankers of the BERT family, and causal language models.
 //!
 //! An architecture is configured, not copied: a family (BERT, DistilBERT, RoBERTa, MPNet, ...) is a small file that
 //! translates `config.json` and tensor names into the shared blocks of [`crate::nn`]. The way of a text is
 //! [`TextTokenizer`] → batches of similar length → [`EncoderModel`] → pooling ([`Encoder`]) or a classification head
-//! ([`CrossEncoder`]).
+//! ([`CrossEncoder`]). A language model ([`CausalLm`]) is a [`Decoder`] with its tokenizer.
 
 mod batch;
 #[cfg(feature = "builtin")]
 mod builtin;
+mod causal_lm;
 mod config_file;
 mod cross_encoder;
 mod decoder;
@@ -15,8 +16,12 @@ mod encoder;
 mod sentence;
 mod tokenizer;
 
+pub use causal_lm::CausalLm;
 pub use cross_encoder::CrossEncoder;
-pub use decoder::{Rope, RopeRegime};
+pub use decoder::{
+    DECODER_FAMILIES, Decoder, DecoderConfig, ExpertsConfig, LayerConfig, NormKind, Positions, Rope,
+    RopeRegime,
+};
 pub use encoder::{EncoderConfig, EncoderModel, FAMILIES};
 pub use sentence::{Encoder, PoolingMode};
 pub use tokenizer::{Encoded, TextTokenizer};

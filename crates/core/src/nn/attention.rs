@@ -1,16 +1,17 @@
 //! Multi-head attention between the tokens of each text.
 //!
-//! Letters: `t` tokens of all texts, `a` heads, `d` width of a head, `m` side of the position bias.
+//! Letters: `t` tokens of all texts, `a` heads of queries, `g` heads of keys and values, `d` width of a head, `m` side of the
+//! position bias.
 
 use burn::tensor::Tensor;
 
 use super::Context;
 use crate::{
     Error, Result,
-    kernels::{self, AttentionOptions},
+    kernels::{self, AttentionOptions, LayerCache},
 };
 
-/// Multi-head softmax attention in which every token of a text sees every token of the same text.
+/// Multi-head softmax attention between the tokens of each text; without more, every token of a text sees every other.
 ///
 /// The projections around it are ordinary [`Linear`](super::Linear) layers of the architecture.
 ///
@@ -31,9 +32,8 @@ use crate::{
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Attention {
-    num_attention_heads: usize,
     head_dim: usize,
-    scale: f64,
+    options: AttentionOptions,
 }
 
 impl Attention {
@@ -60,23 +60,52 @@ impl Attention {
         )]
         let scale = 1.0 / (head_dim as f64).sqrt();
         Ok(Self {
-            num_attention_heads,
             head_dim,
-            scale,
+            options: AttentionOptions::new(num_attention_heads, scale),
         })
     }
 
     /// Multiplies the scores by `scale` instead of `1 / sqrt(head_dim)`.
     #[must_use]
     pub fn with_scale(mut self, scale: f64) -> Self {
-        self.scale = scale;
+        self.options.scale = scale;
         self
     }
 
-    /// Width `a d` of the rows that [`forward`](Self::forward) takes and gives.
+    /// Lets query heads share key and value heads.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidArgument`] unless `num_key_value_heads` divides the number of query heads.
+    pub fn with_kv_heads(mut self, num_key_value_heads: usize) -> Result<Self> {
+        let heads = self.options.heads;
+        if num_key_value_heads == 0 || !heads.is_multiple_of(num_key_value_heads) {
+            return Err(Error::InvalidArgument {
+                argument: "num_key_value_heads",
+                reason: format!("{num_key_value_heads} does not divide the {heads} attention heads"),
+            });
+        }
+        self.options = self.options.with_kv_heads(num_key_value_heads);
+        Ok(self)
+    }
+
+    /// Lets a token see only itself and what stands before it, of that at most a window, itself included.
+    #[must_use]
+    pub fn with_causal(mut self, window: Option<usize>) -> Self {
+        self.options = self.options.with_causal(window);
+        self
+    }
+
+    /// Width `a d` of the rows of queries that [`forward`](Self::forward) takes, and of what it gives.
     #[must_use]
     pub fn width(&self) -> usize {
-        self.num_attention_heads * self.head_dim
+        self.options.heads * self.head_dim
+    }
+
+    /// Width `g d` of the rows of keys and of values.
+    #[must_use]
+    pub fn kv_width(&self) -> usize {
+        self.options.kv_heads * self.head_dim
     }
 
     /// Mixes the values of each text by its attention weights.
@@ -86,7 +115,7 @@ impl Attention {
     ///
     /// # Shapes
     ///
-    /// `query [t, a d]`, `key [t, a d]`, `value [t, a d]`, `position_bias [a, m, m] -> [t, a d]`.
+    /// `query [t, a d]`, `key [t, g d]`, `value [t, g d]`, `position_bias [a, m, m] -> [t, a d]`.
     #[must_use]
     pub fn forward(
         &self,
@@ -96,8 +125,25 @@ impl Attention {
         position_bias: Option<&Tensor<3>>,
         context: &Context,
     ) -> Tensor<2> {
-        let options = AttentionOptions::new(self.num_attention_heads, self.scale);
         let offsets = context.segments().offsets();
-        kernels::attention(query, key, value, position_bias, offsets, options)
+        kernels::attention(query, key, value, position_bias, offsets, self.options)
+    }
+
+    /// Causal attention to the new tokens and to what each text's cache holds; keys and values go into the caches.
+    ///
+    /// # Shapes
+    ///
+    /// `query [t, a d]`, `key [t, g d]`, `value [t, g d]`, one cache for each text `-> [t, a d]`.
+    #[must_use]
+    pub fn forward_cached(
+        &self,
+        query: Tensor<2>,
+        key: Tensor<2>,
+        value: Tensor<2>,
+        caches: &mut [&mut LayerCache],
+        context: &Context,
+    ) -> Tensor<2> {
+        let offsets = context.segments().offsets();
+        kernels::attention_cached(query, key, value, caches, offsets, self.options)
     }
 }

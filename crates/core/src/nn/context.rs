@@ -1,6 +1,7 @@
 //! What a forward pass carries through the blocks besides the activations.
 
 use super::Segments;
+use crate::adapters::AdapterStack;
 
 /// The circumstances of one forward pass, handed to every block that depends on them.
 ///
@@ -9,24 +10,103 @@ use super::Segments;
 /// ```
 /// use ragtune_core::nn::{Context, Segments};
 ///
-/// let context = Context::new(Segments::from_lengths([7, 4]));
-/// assert_eq!(context.segments().tokens(), 11);
+/// let context = Context::new(Segments::from_lengths([3, 1])).with_starts(vec![0, 7]);
+/// assert_eq!(context.segments().tokens(), 4);
+/// assert_eq!(context.positions(), [0, 1, 2, 7]);
 /// ```
 #[derive(Clone, Debug)]
 pub struct Context {
     segments: Segments,
+    /// Tokens of each text that precede this pass; empty where none do.
+    starts: Vec<usize>,
+    /// The adapters of each text; empty where no text has any.
+    adapters: Vec<AdapterStack>,
 }
 
 impl Context {
-    /// A pass over texts packed as `segments` say.
+    /// A pass over texts packed as `segments` say, without adapters.
     #[must_use]
     pub fn new(segments: Segments) -> Self {
-        Self { segments }
+        Self {
+            segments,
+            starts: Vec::new(),
+            adapters: Vec::new(),
+        }
+    }
+
+    /// The pass goes on behind so many tokens of each text, which a cache holds.
+    #[must_use]
+    pub fn with_starts(mut self, starts: Vec<usize>) -> Self {
+        debug_assert_eq!(starts.len(), self.segments.len());
+        self.starts = starts;
+        self
+    }
+
+    /// Every text is computed with its own adapters.
+    #[must_use]
+    pub fn with_adapters(mut self, adapters: Vec<AdapterStack>) -> Self {
+        debug_assert_eq!(adapters.len(), self.segments.len());
+        let any = adapters.iter().any(|stack| !stack.is_empty());
+        self.adapters = if any { adapters } else { Vec::new() };
+        self
     }
 
     /// Where each text of the batch begins and ends.
     #[must_use]
     pub fn segments(&self) -> &Segments {
         &self.segments
+    }
+
+    /// The adapters of each text, or nothing where no text has any.
+    #[must_use]
+    pub fn adapters(&self) -> &[AdapterStack] {
+        &self.adapters
+    }
+
+    /// Tokens that precede this pass in a text.
+    #[must_use]
+    pub fn start(&self, text: usize) -> usize {
+        self.starts.get(text).copied().unwrap_or_default()
+    }
+
+    /// The position of each token within its whole text.
+    ///
+    /// # Shapes
+    ///
+    /// `-> [tokens]`.
+    #[must_use]
+    pub fn positions(&self) -> Vec<u32> {
+        let position = |p: usize| u32::try_from(p).unwrap_or(u32::MAX);
+        self.segments
+            .iter()
+            .enumerate()
+            .flat_map(|(text, range)| (0..range.len()).map(move |i| (text, i)))
+            .map(|(text, i)| position(self.start(text) + i))
+            .collect()
+    }
+
+    /// The same circumstances for as many texts of other lengths, from their first token on.
+    #[must_use]
+    pub(crate) fn with_segments(&self, segments: Segments) -> Self {
+        Self {
+            segments,
+            starts: Vec::new(),
+            adapters: self.adapters.clone(),
+        }
+    }
+
+    /// The same circumstances for some of the tokens, named by rising packed indices.
+    #[must_use]
+    pub fn gathered(&self, tokens: &[usize]) -> Self {
+        let offsets = self.segments.offsets();
+        let lengths = offsets.windows(2).map(|pair| {
+            let before = |end: usize| tokens.partition_point(|token| *token < end);
+            before(pair[1]) - before(pair[0])
+        });
+        Self {
+            segments: Segments::from_lengths(lengths),
+            starts: self.starts.clone(),
+            adapters: self.adapters.clone(),
+        }
     }
 }

@@ -4,7 +4,10 @@
 
 use burn::tensor::Tensor;
 
-use crate::{Error, Result, kernels};
+use crate::{
+    Error, Result,
+    kernels::{self, LinearWeight},
+};
 
 /// A table of which rows are taken by id: words, positions, token types.
 ///
@@ -25,7 +28,14 @@ use crate::{Error, Result, kernels};
 #[derive(Clone, Debug)]
 pub struct Embedding {
     slot: String,
-    weight: Tensor<2>,
+    table: Table,
+}
+
+#[derive(Clone, Debug)]
+enum Table {
+    Own(Tensor<2>),
+    /// The weight of the output layer, stored once.
+    Tied(LinearWeight),
 }
 
 impl Embedding {
@@ -38,7 +48,20 @@ impl Embedding {
     pub fn new(slot: impl Into<String>, weight: Tensor<2>) -> Self {
         Self {
             slot: slot.into(),
-            weight,
+            table: Table::Own(weight),
+        }
+    }
+
+    /// A table that is the weight of the model's output layer as well, and is stored once.
+    ///
+    /// # Shapes
+    ///
+    /// `weight [v, h]`.
+    #[must_use]
+    pub fn tied(slot: impl Into<String>, weight: LinearWeight) -> Self {
+        Self {
+            slot: slot.into(),
+            table: Table::Tied(weight),
         }
     }
 
@@ -51,13 +74,13 @@ impl Embedding {
     /// Number of rows `v`.
     #[must_use]
     pub fn num_embeddings(&self) -> usize {
-        self.weight.dims()[0]
+        self.dims()[0]
     }
 
     /// Width `h` of a row.
     #[must_use]
     pub fn embedding_dim(&self) -> usize {
-        self.weight.dims()[1]
+        self.dims()[1]
     }
 
     /// The rows of the ids, in their order.
@@ -77,7 +100,17 @@ impl Embedding {
                 id: *id,
                 rows,
             }),
-            None => Ok(kernels::embedding(&self.weight, ids)),
+            None => Ok(match &self.table {
+                Table::Own(table) => kernels::embedding(table, ids),
+                Table::Tied(weight) => weight.rows(ids),
+            }),
+        }
+    }
+
+    fn dims(&self) -> [usize; 2] {
+        match &self.table {
+            Table::Own(table) => table.dims(),
+            Table::Tied(weight) => weight.dims(),
         }
     }
 }

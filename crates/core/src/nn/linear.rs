@@ -7,6 +7,7 @@ use burn::tensor::Tensor;
 use super::{Activation, Context};
 use crate::{
     Error, Result,
+    adapters::AdapterStack,
     kernels::{self, LinearWeight},
 };
 
@@ -46,6 +47,23 @@ impl Linear {
     ///
     /// [`Error::Dimension`] when the bias does not have `o` components.
     pub fn new(slot: impl Into<String>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Result<Self> {
+        Self::with_weight(slot, LinearWeight::new(weight), bias)
+    }
+
+    /// A layer whose weight has its form already, such as int8.
+    ///
+    /// # Shapes
+    ///
+    /// `weight [o, i]`, `bias [o]`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Linear::new`].
+    pub fn with_weight(
+        slot: impl Into<String>,
+        weight: LinearWeight,
+        bias: Option<Tensor<1>>,
+    ) -> Result<Self> {
         let slot = slot.into();
         let [o, _] = weight.dims();
         if let Some(bias) = &bias {
@@ -58,11 +76,7 @@ impl Linear {
                 });
             }
         }
-        Ok(Self {
-            slot,
-            weight: LinearWeight::new(weight),
-            bias,
-        })
+        Ok(Self { slot, weight, bias })
     }
 
     /// The module path in the checkpoint.
@@ -103,14 +117,18 @@ impl Linear {
         self.bias.as_ref()
     }
 
-    /// The affine map of each row.
+    /// The affine map of each row, with the side paths of the texts' adapters.
     ///
     /// # Shapes
     ///
     /// `[t, i] -> [t, o]`.
     #[must_use]
-    pub fn forward(&self, x: Tensor<2>, _context: &Context) -> Tensor<2> {
-        kernels::linear(x, &self.weight, self.bias.as_ref(), None)
+    pub fn forward(&self, x: Tensor<2>, context: &Context) -> Tensor<2> {
+        if !self.adapted(context) {
+            return kernels::linear(x, &self.weight, self.bias.as_ref(), None);
+        }
+        let y = kernels::linear(x.clone(), &self.weight, self.bias.as_ref(), None);
+        AdapterStack::apply_all(context, self, &x, y)
     }
 
     /// The affine map of each row and, in the same pass, the activation.
@@ -119,11 +137,14 @@ impl Linear {
     ///
     /// `[t, i] -> [t, o]`.
     #[must_use]
-    pub fn forward_activated(&self, x: Tensor<2>, activation: Activation, _context: &Context) -> Tensor<2> {
-        kernels::linear(x, &self.weight, self.bias.as_ref(), Some(activation))
+    pub fn forward_activated(&self, x: Tensor<2>, activation: Activation, context: &Context) -> Tensor<2> {
+        match self.adapted(context) {
+            false => kernels::linear(x, &self.weight, self.bias.as_ref(), Some(activation)),
+            true => activation.forward(self.forward(x, context)),
+        }
     }
 
-    /// Several layers on the same rows, such as query, key and value.
+    /// Several layers on the same rows in one pass, such as query, key and value.
     ///
     /// # Shapes
     ///
@@ -134,6 +155,44 @@ impl Linear {
         x: Tensor<2>,
         context: &Context,
     ) -> [Tensor<2>; N] {
-        layers.map(|layer| layer.forward(x.clone(), context))
+        let parts = layers.map(|layer| (&layer.weight, layer.bias.as_ref()));
+        if !layers.iter().any(|layer| layer.adapted(context)) {
+            return kernels::linear_each(x, parts);
+        }
+        let mut layers = layers.into_iter();
+        kernels::linear_each(x.clone(), parts).map(|y| match layers.next() {
+            Some(layer) => AdapterStack::apply_all(context, layer, &x, y),
+            None => y,
+        })
+    }
+
+    /// `activation(gate) * up` of two layers on the same rows in one pass.
+    ///
+    /// # Shapes
+    ///
+    /// `[t, i] -> [t, o]`.
+    #[must_use]
+    pub fn forward_gated(
+        gate: &Self,
+        up: &Self,
+        x: Tensor<2>,
+        activation: Activation,
+        context: &Context,
+    ) -> Tensor<2> {
+        if gate.adapted(context) || up.adapted(context) {
+            let [gate, up] = Self::forward_each([gate, up], x, context);
+            return kernels::gated(gate, up, activation);
+        }
+        let [gate, up] = [gate, up].map(|layer| (&layer.weight, layer.bias.as_ref()));
+        kernels::linear_gated(x, gate, up, activation)
+    }
+
+    /// The weight in the form that its device multiplies with.
+    pub(crate) fn linear_weight(&self) -> &LinearWeight {
+        &self.weight
+    }
+
+    fn adapted(&self, context: &Context) -> bool {
+        context.adapters().iter().any(|stack| stack.touches(&self.slot))
     }
 }

@@ -5,16 +5,20 @@
 //! neighbours.
 
 mod attention;
+mod cache;
 mod context;
 mod embedding;
 mod layer_norm;
 mod linear;
+mod rms_norm;
 mod segments;
 
 pub use crate::kernels::Activation;
 pub use attention::Attention;
+pub use cache::KvCache;
 pub use context::Context;
 pub use embedding::Embedding;
 pub use layer_norm::LayerNorm;
 pub use linear::Linear;
+pub use rms_norm::RmsNorm;
 pub use segments::Segments;

@@ -140,7 +140,7 @@ impl WithSimd for Task<'_> {
             queries,
             out,
         } = self;
-        let AttentionOptions { heads, scale } = inputs.options;
+        let AttentionOptions { heads, scale, .. } = inputs.options;
         #[allow(
             clippy::cast_possible_truncation,
             reason = "the precision of the computation is f32"

@@ -104,6 +104,22 @@ impl Panels {
         matrix
     }
 
+    /// Row `index` of the matrix as `[n, k]`.
+    pub fn copy_row(&self, index: usize, row: &mut [f32]) {
+        let panel = index / (PANEL_VECTORS * self.lanes);
+        let width = self.panel_vectors(panel) * self.lanes;
+        let first = panel * PANEL_VECTORS * self.lanes;
+        let at = self.start + first * self.k + (index - first);
+        for (value, step) in row.iter_mut().zip(self.data[at..].iter().step_by(width)) {
+            *value = *step;
+        }
+    }
+
+    /// Bytes of the packed matrix.
+    pub fn bytes(&self) -> usize {
+        self.data.len() * size_of::<f32>()
+    }
+
     /// Inner width `k`.
     pub fn k(&self) -> usize {
         self.k

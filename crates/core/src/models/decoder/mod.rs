@@ -1,7 +1,20 @@
 //! The pre-norm transformer decoder, one for all families.
 
+mod attention;
+mod config;
+mod experts;
+mod families;
+mod layer;
+mod limits;
+mod mlp;
+mod model;
+mod names;
+mod norm;
 mod rope;
 mod rope_config;
 
+pub use config::{DecoderConfig, ExpertsConfig, LayerConfig, NormKind, Positions};
+pub use families::DECODER_FAMILIES;
+pub use model::Decoder;
 pub use rope::{Rope, RopeRegime};
 pub(in crate::models) use rope_config::RopeFields;

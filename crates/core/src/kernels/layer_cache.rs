@@ -1,0 +1,137 @@
+//! The keys and values that one layer keeps of one sequence.
+//!
+//! Letters: `t` new tokens, `n` tokens that are held, `g` heads of keys and values, `d` width of a head.
+
+use burn::tensor::{Device, Tensor};
+
+/// Rows that a windowed cache has room for beyond its window, so that rows are moved to the front only once in so many.
+const SLACK_ROWS: usize = 512;
+
+/// Keys and values of one layer, in memory that is allocated once.
+///
+/// A layer with a sliding window keeps only what its window can still see.
+#[derive(Clone, Debug)]
+pub struct LayerCache {
+    width: usize,
+    window: Option<usize>,
+    /// Position of the first row that is held.
+    first: usize,
+    /// Rows that are held.
+    held: usize,
+    keys: Tensor<2>,
+    values: Tensor<2>,
+}
+
+impl LayerCache {
+    /// A cache for up to `max_tokens` tokens of rows of `width = g d` components.
+    #[must_use]
+    pub fn new(width: usize, max_tokens: usize, window: Option<usize>, device: &Device) -> Self {
+        let rows = match window {
+            Some(window) => max_tokens.min(window.saturating_add(SLACK_ROWS)),
+            None => max_tokens,
+        };
+        Self {
+            width,
+            window,
+            first: 0,
+            held: 0,
+            keys: Tensor::zeros([rows, width], device),
+            values: Tensor::zeros([rows, width], device),
+        }
+    }
+
+    /// Tokens that went in, whether they are still held or not.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.first + self.held
+    }
+
+    /// Whether nothing went in yet.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Position of the first token that is held.
+    #[must_use]
+    pub fn first(&self) -> usize {
+        self.first
+    }
+
+    /// Bytes that are allocated.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        2 * self.keys.dims()[0] * self.width * size_of::<f32>()
+    }
+
+    /// Forgets all but the first `tokens`. `false`, and nothing changed, where the window has already dropped keys that
+    /// the next token would look at.
+    pub fn truncate(&mut self, tokens: usize) -> bool {
+        if tokens >= self.len() {
+            return true;
+        }
+        let needed = self
+            .window
+            .map_or(0, |window| (tokens + 1).saturating_sub(window));
+        if self.first > needed {
+            return false;
+        }
+        self.held = tokens - self.first;
+        true
+    }
+
+    /// Forgets everything; the memory is kept.
+    pub fn clear(&mut self) {
+        (self.first, self.held) = (0, 0);
+    }
+
+    /// Adds rows at the end, in place where nobody else holds the memory.
+    ///
+    /// # Shapes
+    ///
+    /// `keys [t, g d]`, `values [t, g d]`.
+    pub(super) fn append(&mut self, keys: Tensor<2>, values: Tensor<2>) {
+        let [t, _] = keys.dims();
+        let rows = self.keys.dims()[0];
+        if self.held + t > rows {
+            // What no coming query can see goes; if that is not enough, the memory grows.
+            let kept = match self.window {
+                Some(window) => self.held.min(window.saturating_sub(1)),
+                None => self.held,
+            };
+            let dropped = self.held - kept;
+            let grown = rows.max(kept + t);
+            for store in [&mut self.keys, &mut self.values] {
+                let mut fresh = Tensor::zeros([grown, self.width], &store.device());
+                if kept > 0 {
+                    let old = store.clone().slice([dropped..self.held, 0..self.width]);
+                    fresh = fresh.slice_assign([0..kept, 0..self.width], old);
+                }
+                *store = fresh;
+            }
+            self.first += dropped;
+            self.held = kept;
+        }
+        let place = [self.held..self.held + t, 0..self.width];
+        for (store, new) in [(&mut self.keys, keys), (&mut self.values, values)] {
+            // Taken out, so that the memory has one holder and is written in place.
+            let empty = Tensor::zeros([0, self.width], &new.device());
+            let taken = std::mem::replace(store, empty);
+            *store = taken.slice_assign(place.clone(), new);
+        }
+        self.held += t;
+    }
+
+    /// The rows that are held, oldest first.
+    ///
+    /// # Shapes
+    ///
+    /// `-> [n, g d]` of keys and of values.
+    pub(super) fn rows(&self) -> (Tensor<2>, Tensor<2>) {
+        let held = [0..self.held, 0..self.width];
+        (
+            self.keys.clone().slice(held.clone()),
+            self.values.clone().slice(held),
+        )
+    }
+}

@@ -1,0 +1,41 @@
+//! Root mean square normalisation (Zhang and Sennrich 2019, arXiv:1910.07467, equation 4), with the residual sum that
+//! precedes it.
+//!
+//! Letters: `t` tokens, `h` hidden width.
+
+use burn::tensor::Tensor;
+
+/// `y / sqrt(mean(y^2) + eps) * weight` of each row of `y = x + residual`, and `y` itself, which the residual stream of a
+/// pre-norm decoder goes on with.
+///
+/// # Shapes
+///
+/// `x [t, h]`, `residual [t, h]`, `weight [h] -> ([t, h], [t, h])`.
+#[must_use]
+pub fn rms_norm(
+    x: Tensor<2>,
+    residual: Option<Tensor<2>>,
+    weight: &Tensor<1>,
+    eps: f64,
+) -> (Tensor<2>, Tensor<2>) {
+    composed(x, residual, weight, eps)
+}
+
+pub(super) fn composed(
+    x: Tensor<2>,
+    residual: Option<Tensor<2>>,
+    weight: &Tensor<1>,
+    eps: f64,
+) -> (Tensor<2>, Tensor<2>) {
+    let [t, _] = x.dims();
+    if t == 0 {
+        return (x.clone(), x);
+    }
+    let y = match residual {
+        Some(residual) => x + residual,
+        None => x,
+    };
+    let mean_square = (y.clone() * y.clone()).mean_dim(1); // [t, 1]
+    let normed = y.clone() / (mean_square + eps).sqrt() * weight.clone().unsqueeze();
+    (normed, y)
+}

@@ -1,0 +1,128 @@
+//! Loading a language model, and its numbers.
+//!
+//! Letters: `t` tokens of all texts, `v` vocabulary.
+
+use std::path::PathBuf;
+
+use burn::tensor::{Device, Tensor};
+
+use super::super::decoder::{Decoder, DecoderConfig};
+use super::super::tokenizer::TextTokenizer;
+use crate::error::Result;
+use crate::nn::{Context, KvCache};
+use crate::weights::{LoadReport, ModelFiles};
+
+/// A causal language model from a folder in the Hugging Face layout.
+///
+/// ```no_run
+/// use ragtune_core::device::Device;
+/// use ragtune_core::models::CausalLm;
+/// use ragtune_core::nn::{Context, Segments};
+///
+/// # fn on(device: &Device) -> ragtune_core::Result<()> {
+/// let lm = CausalLm::load("models/smollm2-135m", device)?;
+/// let context = Context::new(Segments::from_lengths([3]));
+/// let logits = lm.logits(&[1, 403, 407], &context)?;
+/// assert_eq!(logits.dims(), [3, lm.config().vocab_size]);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct CausalLm {
+    decoder: Decoder,
+    tokenizer: TextTokenizer,
+    report: LoadReport,
+}
+
+impl CausalLm {
+    /// Loads a folder.
+    ///
+    /// # Errors
+    /// As [`CausalLm::from_files`].
+    pub fn load(folder: impl Into<PathBuf>, device: &Device) -> Result<Self> {
+        Self::from_files(&ModelFiles::folder(folder)?, device)
+    }
+
+    /// Loads files from a folder or from memory.
+    ///
+    /// # Errors
+    /// As [`Decoder::config`], [`TextTokenizer::load`] and [`crate::weights::Checkpoint::load`];
+    /// [`crate::Error::UnknownId`] when the tokenizer has ids that the table of words lacks.
+    pub fn from_files(files: &ModelFiles, device: &Device) -> Result<Self> {
+        let config = Decoder::config(files)?;
+        let tokenizer = TextTokenizer::load(files)?;
+        tokenizer.check_ids(config.vocab_size)?;
+        let (decoder, report) = files
+            .checkpoint()?
+            .load(device, |loader| Decoder::load(&config, loader))?;
+        Ok(Self {
+            decoder,
+            tokenizer,
+            report,
+        })
+    }
+
+    /// What became of the checkpoint's tensors.
+    #[must_use]
+    pub fn report(&self) -> &LoadReport {
+        &self.report
+    }
+
+    /// The shape of the model.
+    #[must_use]
+    pub fn config(&self) -> &DecoderConfig {
+        self.decoder.shape()
+    }
+
+    /// The transformer.
+    #[must_use]
+    pub fn decoder(&self) -> &Decoder {
+        &self.decoder
+    }
+
+    /// The tokenizer.
+    #[must_use]
+    pub fn tokenizer(&self) -> &TextTokenizer {
+        &self.tokenizer
+    }
+
+    /// An empty cache for one sequence of up to `max_tokens` tokens.
+    #[must_use]
+    pub fn cache(&self, max_tokens: usize) -> KvCache {
+        self.decoder.cache(max_tokens)
+    }
+
+    /// The logits of the next token behind every token of whole texts.
+    ///
+    /// # Shapes
+    /// `ids [t] -> [t, v]`.
+    ///
+    /// # Errors
+    /// As [`Decoder::forward`].
+    pub fn logits(&self, ids: &[u32], context: &Context) -> Result<Tensor<2>> {
+        let hidden = self.decoder.forward(ids, context)?;
+        Ok(self.decoder.logits(hidden, context))
+    }
+
+    /// The logits of the token behind the last one of each text, whose earlier tokens its cache holds; see
+    /// [`Decoder::forward_cached`]. Every text needs at least one new token.
+    ///
+    /// # Shapes
+    /// `ids [t]`, one cache for each of `b` texts `-> [b, v]`.
+    ///
+    /// # Errors
+    /// As [`Decoder::forward_cached`].
+    pub fn next_logits(
+        &self,
+        ids: &[u32],
+        caches: &mut [&mut KvCache],
+        context: &Context,
+    ) -> Result<Tensor<2>> {
+        let hidden = self.decoder.forward_cached(ids, caches, context)?;
+        let last = context
+            .segments()
+            .iter()
+            .filter_map(|range| range.end.checked_sub(1));
+        Ok(self.decoder.logits_of(hidden, &last.collect::<Vec<_>>(), context))
+    }
+}

@@ -1,0 +1,95 @@
+//! One pre-norm transformer layer.
+//!
+//! Letters: `t` tokens of all texts, `h` hidden width.
+
+use burn::tensor::Tensor;
+
+use super::attention::{Angles, SelfAttention};
+use super::config::DecoderConfig;
+use super::mlp::Mlp;
+use super::model::Parts;
+use super::norm::Norm;
+use crate::error::Result;
+use crate::kernels::LayerCache;
+use crate::nn::Context;
+
+/// Attention and a feed-forward layer, each of a normalised input and added to the stream of hidden states.
+#[derive(Debug)]
+pub(super) struct Layer {
+    input_norm: Norm,
+    attention: SelfAttention,
+    attention_output_norm: Option<Norm>,
+    mlp_norm: Norm,
+    mlp: Mlp,
+    mlp_output_norm: Option<Norm>,
+    parallel_residual: bool,
+}
+
+/// The stream of hidden states between layers: what is in it, and what the last layer still adds, which the next norm
+/// does in its own pass.
+pub(super) struct Stream {
+    pub(super) x: Tensor<2>,
+    pub(super) added: Option<Tensor<2>>,
+}
+
+impl Stream {
+    /// The hidden states.
+    pub(super) fn sum(&self) -> Tensor<2> {
+        match &self.added {
+            Some(added) => self.x.clone() + added.clone(),
+            None => self.x.clone(),
+        }
+    }
+}
+
+impl Layer {
+    pub(super) fn load(config: &DecoderConfig, index: usize, parts: &Parts<'_, '_>) -> Result<Self> {
+        let names = &config.names;
+        let slot = |name: &str| format!("{}.{index}.{name}", names.layers);
+        let norm = |name: &str| parts.norm(&slot(name), config.hidden_size);
+        let optional = |name: Option<&str>| name.map(norm).transpose();
+        Ok(Self {
+            input_norm: norm(names.input_norm)?,
+            attention: SelfAttention::load(config, index, parts)?,
+            attention_output_norm: optional(names.attention_output_norm)?,
+            mlp_norm: norm(names.mlp_norm)?,
+            mlp: Mlp::load(config, index, parts)?,
+            mlp_output_norm: optional(names.mlp_output_norm)?,
+            parallel_residual: config.parallel_residual,
+        })
+    }
+
+    /// # Shapes
+    /// `[t, h] -> [t, h]`.
+    pub(super) fn forward(
+        &self,
+        stream: Stream,
+        angles: &[Angles],
+        caches: Option<&mut [&mut LayerCache]>,
+        context: &Context,
+    ) -> Result<Stream> {
+        let after = |norm: &Option<Norm>, y: Tensor<2>| match norm {
+            Some(norm) => norm.forward(y),
+            None => y,
+        };
+        // 1. Attention of the normalised stream.
+        let (normed, x) = self.input_norm.forward_residual(stream.x, stream.added);
+        let y = self.attention.forward(normed, angles, caches, context);
+        let y = after(&self.attention_output_norm, y);
+        // 2. The feed-forward layer, of the same stream or of the stream with the attention in it.
+        if self.parallel_residual {
+            let z = self.mlp.forward(self.mlp_norm.forward(x.clone()), context)?;
+            let z = after(&self.mlp_output_norm, z);
+            return Ok(Stream {
+                x,
+                added: Some(y + z),
+            });
+        }
+        let (normed, x) = self.mlp_norm.forward_residual(x, Some(y));
+        let z = self.mlp.forward(normed, context)?;
+        Ok(Stream {
+            x,
+            added: Some(after(&self.mlp_output_norm, z)),
+        })
+    }
+}

@@ -1,0 +1,358 @@
+//! The decoder from token ids to hidden states and logits.
+//!
+//! Letters: `t` tokens of all texts, `h` hidden width, `v` vocabulary, `s` chosen tokens.
+
+use burn::tensor::{Device, Int, Tensor, TensorData};
+
+use super::super::config_file::ConfigFile;
+use super::attention::Angles;
+use super::config::{DecoderConfig, Positions};
+use super::families;
+use super::layer::{Layer, Stream};
+use super::norm::Norm;
+use super::rope::Rope;
+use crate::error::{Error, Result};
+use crate::kernels::{LayerCache, LinearWeight};
+use crate::nn::{Context, Embedding, KvCache, Linear, Segments};
+use crate::weights::{Loader, ModelFiles};
+
+/// A pre-norm transformer decoder with its output layer.
+#[derive(Debug)]
+pub struct Decoder {
+    config: DecoderConfig,
+    embed_tokens: Embedding,
+    embed_positions: Option<Embedding>,
+    layers: Vec<Layer>,
+    norm: Norm,
+    lm_head: Linear,
+    device: Device,
+}
+
+impl Decoder {
+    /// Reads the `config.json` of a model's folder.
+    ///
+    /// # Errors
+    /// [`Error::MissingFile`], [`Error::Json`], [`Error::Unsupported`] for an unknown `model_type`, and
+    /// [`Error::Config`].
+    pub fn config(files: &ModelFiles) -> Result<DecoderConfig> {
+        let remedy = "it says what model the weights are of; download it with the weights";
+        families::read(&ConfigFile::require(files, "config.json", remedy)?)
+    }
+
+    /// Takes the decoder's tensors.
+    ///
+    /// # Errors
+    /// As [`Loader::tensor`].
+    pub fn load(config: &DecoderConfig, loader: &Loader<'_>) -> Result<Self> {
+        let (names, h, v) = (&config.names, config.hidden_size, config.vocab_size);
+        let parts = Parts::new(config, loader);
+        let embed_slot = format!("{}{}", names.model, names.embed_tokens);
+        // 1. The output layer, which may be the table of words as well.
+        let (embed_tokens, lm_head) = if config.tie_word_embeddings {
+            let weight = parts.linear_weight(&parts.path(&embed_slot), h, v, false)?;
+            let embed = Embedding::tied(&embed_slot, weight.clone());
+            (embed, Linear::with_weight(names.lm_head, weight, None)?)
+        } else {
+            let table = loader.tensor(&format!("{}.weight", parts.path(&embed_slot)), [v, h])?;
+            let bias = match names.biases.lm_head {
+                true => Some(loader.tensor(&format!("{}.bias", names.lm_head), [v])?),
+                false => None,
+            };
+            let weight = parts.linear_weight(names.lm_head, h, v, false)?;
+            (
+                Embedding::new(&embed_slot, table),
+                Linear::with_weight(names.lm_head, weight, bias)?,
+            )
+        };
+        let embed_positions = match config.positions {
+            Positions::Learned(rows) => {
+                let slot = format!("{}{}", names.model, names.embed_positions);
+                let table = loader.tensor(&format!("{}.weight", parts.path(&slot)), [rows, h])?;
+                Some(Embedding::new(slot, table))
+            }
+            Positions::Rotary(_) => None,
+        };
+        // 2. The layers.
+        let layers = (0..config.layers.len()).map(|index| Layer::load(config, index, &parts));
+        Ok(Self {
+            embed_tokens,
+            embed_positions,
+            layers: layers.collect::<Result<_>>()?,
+            norm: parts.norm(names.norm, h)?,
+            lm_head,
+            device: loader.device().clone(),
+            config: config.clone(),
+        })
+    }
+
+    /// The shape of the model.
+    #[must_use]
+    pub fn shape(&self) -> &DecoderConfig {
+        &self.config
+    }
+
+    /// The device that the weights are on.
+    #[must_use]
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// An empty cache for one sequence of up to `max_tokens` tokens.
+    #[must_use]
+    pub fn cache(&self, max_tokens: usize) -> KvCache {
+        let windows: Vec<_> = self
+            .config
+            .layers
+            .iter()
+            .map(|layer| layer.sliding_window)
+            .collect();
+        KvCache::new(self.config.kv_width(), &windows, max_tokens, &self.device)
+    }
+
+    /// The hidden states of whole texts behind the last norm.
+    ///
+    /// # Shapes
+    /// `ids [t] -> [t, h]`.
+    ///
+    /// # Errors
+    /// [`Error::UnknownId`] for an id outside the vocabulary, and [`Error::Dimension`] for a text that is longer than a
+    /// learned table of positions, or when ids and context differ in length.
+    pub fn forward(&self, ids: &[u32], context: &Context) -> Result<Tensor<2>> {
+        let mut stream = self.embed(ids, context)?;
+        let angles = self.angles(context);
+        for layer in &self.layers {
+            stream = layer.forward(stream, &angles, None, context)?;
+        }
+        Ok(self.norm.forward_residual(stream.x, stream.added).0)
+    }
+
+    /// The hidden states of new tokens behind the last norm; each text goes on where its cache ends, and its keys and
+    /// values go into the cache.
+    ///
+    /// The adapters of `context` must be those that the caches were filled with; where texts start follows from the
+    /// caches.
+    ///
+    /// # Shapes
+    /// `ids [t]`, one cache for each text `-> [t, h]`.
+    ///
+    /// # Errors
+    /// As [`Decoder::forward`].
+    pub fn forward_cached(
+        &self,
+        ids: &[u32],
+        caches: &mut [&mut KvCache],
+        context: &Context,
+    ) -> Result<Tensor<2>> {
+        if caches.len() != context.segments().len() {
+            return Err(Error::Dimension {
+                what: "the list of caches".to_owned(),
+                expected: context.segments().len(),
+                found: caches.len(),
+            });
+        }
+        let whole = |(cache, range): (&&mut KvCache, std::ops::Range<usize>)| {
+            self.outgrown(cache.len(), cache.len() + range.len())
+        };
+        if caches.iter().zip(context.segments().iter()).any(whole) {
+            return self.forward_anew(ids, caches, context);
+        }
+        let starts = caches.iter().map(|cache| cache.len()).collect();
+        let context = &context.clone().with_starts(starts);
+        let mut stream = self.embed(ids, context)?;
+        let angles = self.angles(context);
+        let mut layers: Vec<_> = caches
+            .iter_mut()
+            .map(|cache| cache.layers_mut().iter_mut())
+            .collect();
+        for layer in &self.layers {
+            let mut caches: Vec<&mut LayerCache> = layers.iter_mut().filter_map(Iterator::next).collect();
+            stream = layer.forward(stream, &angles, Some(&mut caches), context)?;
+        }
+        for (cache, range) in caches.iter_mut().zip(context.segments().iter()) {
+            cache.extend(&ids[range]);
+        }
+        Ok(self.norm.forward_residual(stream.x, stream.added).0)
+    }
+
+    /// The embeddings, the hidden states behind every layer, and those behind the last norm.
+    ///
+    /// # Shapes
+    /// `ids [t] -> [t, h]` of each of `num_hidden_layers + 2`.
+    ///
+    /// # Errors
+    /// As [`Decoder::forward`].
+    pub fn hidden_states(&self, ids: &[u32], context: &Context) -> Result<Vec<Tensor<2>>> {
+        let mut stream = self.embed(ids, context)?;
+        let angles = self.angles(context);
+        let mut states = vec![stream.sum()];
+        for layer in &self.layers {
+            stream = layer.forward(stream, &angles, None, context)?;
+            states.push(stream.sum());
+        }
+        states.push(self.norm.forward_residual(stream.x, stream.added).0);
+        Ok(states)
+    }
+
+    /// What the output layer says of hidden states behind the last norm.
+    ///
+    /// # Shapes
+    /// `[t, h] -> [t, v]`.
+    #[must_use]
+    pub fn logits(&self, hidden: Tensor<2>, context: &Context) -> Tensor<2> {
+        self.lm_head.forward(hidden, context)
+    }
+
+    /// The logits of some tokens only, named by rising packed indices; usually the last of each text.
+    ///
+    /// # Shapes
+    /// `hidden [t, h]`, `tokens [s] -> [s, v]`.
+    #[must_use]
+    pub fn logits_of(&self, hidden: Tensor<2>, tokens: &[usize], context: &Context) -> Tensor<2> {
+        if tokens.len() == hidden.dims()[0] {
+            return self.logits(hidden, context);
+        }
+        let chosen = hidden.select(0, indices(tokens, &self.device));
+        self.logits(chosen, &context.gathered(tokens))
+    }
+
+    /// As [`Decoder::forward_cached`] where a text has grown beyond the rotation of its cached keys: all texts of the
+    /// pass are computed from their first token on.
+    fn forward_anew(&self, ids: &[u32], caches: &mut [&mut KvCache], context: &Context) -> Result<Tensor<2>> {
+        let (mut whole, mut lengths, mut new) = (Vec::new(), Vec::new(), Vec::new());
+        for (cache, range) in caches.iter_mut().zip(context.segments().iter()) {
+            whole.extend_from_slice(cache.tokens());
+            new.extend(whole.len()..whole.len() + range.len());
+            lengths.push(cache.len() + range.len());
+            whole.extend_from_slice(&ids[range]);
+            cache.truncate(0);
+        }
+        let context = context.with_segments(Segments::from_lengths(lengths));
+        let hidden = self.forward_cached(&whole, caches, &context)?; // [t of whole texts, h]
+        Ok(hidden.select(0, indices(&new, &self.device)))
+    }
+
+    fn embed(&self, ids: &[u32], context: &Context) -> Result<Stream> {
+        if ids.len() != context.segments().tokens() {
+            return Err(Error::Dimension {
+                what: "the list of token ids".to_owned(),
+                expected: context.segments().tokens(),
+                found: ids.len(),
+            });
+        }
+        let x = self.embed_tokens.forward(ids)?;
+        let x = match self.config.embedding_scale {
+            1.0 => x,
+            scale => x * scale,
+        };
+        let x = match &self.embed_positions {
+            Some(table) => x + table.forward(&context.positions())?,
+            None => x,
+        };
+        Ok(Stream { x, added: None })
+    }
+
+    /// The rotations of this pass, one for each kind that layers name.
+    fn angles(&self, context: &Context) -> Vec<Angles> {
+        let Positions::Rotary(ropes) = &self.config.positions else {
+            return Vec::new();
+        };
+        let positions = context.positions();
+        let angles = |rope: &Rope| {
+            let (mut cos, mut sin) = (Vec::new(), Vec::new());
+            for (text, range) in context.segments().iter().enumerate() {
+                // The whole text, its cached part included, says which set of angles it has.
+                let regime = rope.regime(context.start(text) + range.len());
+                let (text_cos, text_sin) = rope.tables(&positions[range], regime);
+                cos.extend(text_cos);
+                sin.extend(text_sin);
+            }
+            let shape = [positions.len(), rope.rotary_dim() / 2]; // [t, r/2]
+            let tensor = |values| Tensor::from_data(TensorData::new(values, shape), &self.device);
+            Angles {
+                cos: tensor(cos),
+                sin: tensor(sin),
+            }
+        };
+        ropes.iter().map(angles).collect()
+    }
+
+    /// Whether the keys in a cache were rotated otherwise than a text of so many tokens is.
+    fn outgrown(&self, cached: usize, tokens: usize) -> bool {
+        match &self.config.positions {
+            Positions::Rotary(ropes) if cached > 0 => ropes
+                .iter()
+                .any(|rope| rope.regime(cached) != rope.regime(tokens)),
+            _ => false,
+        }
+    }
+}
+
+/// Row numbers as a tensor.
+pub(super) fn indices(rows: &[usize], device: &Device) -> Tensor<1, Int> {
+    #[allow(
+        clippy::cast_possible_wrap,
+        clippy::cast_possible_truncation,
+        reason = "a batch has far fewer tokens than 2^31"
+    )]
+    let rows: Vec<i32> = rows.iter().map(|row| *row as i32).collect();
+    Tensor::from_data(TensorData::from(rows.as_slice()), device)
+}
+
+/// Takes linear layers and norms out of a checkpoint in the way of one family.
+pub(super) struct Parts<'a, 'b> {
+    config: &'a DecoderConfig,
+    loader: &'a Loader<'b>,
+    /// Whether the file holds the bare model, without the prefix of the model with its head.
+    bare: bool,
+}
+
+impl<'a, 'b> Parts<'a, 'b> {
+    fn new(config: &'a DecoderConfig, loader: &'a Loader<'b>) -> Self {
+        let anchor = format!("{}.weight", config.names.embed_tokens);
+        let bare = !loader.contains(&format!("{}{anchor}", config.names.model)) && loader.contains(&anchor);
+        Self { config, loader, bare }
+    }
+
+    /// The path in the file of a slot.
+    pub(super) fn path(&self, slot: &str) -> String {
+        match slot.strip_prefix(self.config.names.model) {
+            Some(inside) if self.bare => inside.to_owned(),
+            _ => slot.to_owned(),
+        }
+    }
+
+    /// The norm at a path inside the bare model.
+    pub(super) fn norm(&self, name: &str, width: usize) -> Result<Norm> {
+        let slot = format!("{}{name}", self.config.names.model);
+        let config = self.config;
+        Norm::load(
+            config.norm,
+            config.norm_eps,
+            width,
+            &slot,
+            &self.path(&slot),
+            self.loader,
+        )
+    }
+
+    /// The linear layer at a path inside the bare model.
+    pub(super) fn linear(&self, name: &str, i: usize, o: usize, bias: bool) -> Result<Linear> {
+        let slot = format!("{}{name}", self.config.names.model);
+        let path = self.path(&slot);
+        let weight = self.linear_weight(&path, i, o, self.config.names.transposed)?;
+        let bias = match bias {
+            true => Some(self.loader.tensor(&format!("{path}.bias"), [o])?),
+            false => None,
+        };
+        Linear::with_weight(slot, weight, bias)
+    }
+
+    fn linear_weight(&self, path: &str, i: usize, o: usize, transposed: bool) -> Result<LinearWeight> {
+        let name = format!("{path}.weight");
+        if !transposed {
+            return Ok(LinearWeight::new(self.loader.tensor(&name, [o, i])?));
+        }
+        let weight: Tensor<2> = self.loader.tensor(&name, [i, o])?;
+        Ok(LinearWeight::new(weight.transpose()))
+    }
+}

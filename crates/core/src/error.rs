@@ -146,6 +146,10 @@ pub enum Error {
         /// What was applied, what is missing, what is left over.
         report: Box<crate::weights::LoadReport>,
     },
+    /// A device does not exist, or the program was built without its kind.
+    #[cfg(feature = "models")]
+    #[error(transparent)]
+    Device(#[from] crate::device::DeviceError),
     /// The model inside the library is not the one that was published.
     #[cfg(feature = "builtin")]
     #[error(
@@ -164,6 +168,10 @@ pub enum Error {
     #[cfg(feature = "hub")]
     #[error(transparent)]
     Hub(#[from] crate::hub::HubError),
+    /// An OpenAI-compatible server did not answer as it should.
+    #[cfg(feature = "openai")]
+    #[error(transparent)]
+    OpenAi(#[from] crate::openai::OpenAiError),
 }
 
 impl Error {

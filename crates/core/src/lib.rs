@@ -7,6 +7,8 @@ pub mod adapters;
 #[cfg(feature = "models")]
 pub mod device;
 pub mod error;
+#[cfg(any(feature = "hub", feature = "openai"))]
+mod http;
 #[cfg(feature = "hub")]
 pub mod hub;
 #[cfg(feature = "models")]
@@ -15,6 +17,8 @@ pub mod kernels;
 pub mod models;
 #[cfg(feature = "models")]
 pub mod nn;
+#[cfg(feature = "openai")]
+pub mod openai;
 pub mod progress;
 #[cfg(feature = "testing")]
 pub mod testing;

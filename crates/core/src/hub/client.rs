@@ -8,9 +8,10 @@ use super::cache::Cache;
 use super::error::HubError;
 use super::event::{HubEvent, Snapshot};
 use super::fetch::Fetch;
-use super::http::{Http, Token};
+use super::http::Http;
 use super::name::Name;
 use crate::error::Result;
+use crate::http::Secret;
 use crate::progress::Cancel;
 
 /// The public hub.
@@ -41,7 +42,7 @@ const HUGGING_FACE: &str = "https://huggingface.co";
 pub struct Hub {
     endpoint: String,
     cache_folder: Option<PathBuf>,
-    token: Option<Token>,
+    token: Option<Secret>,
     proxy: Option<ureq::Proxy>,
     offline: bool,
     retries: u32,
@@ -94,7 +95,7 @@ impl Hub {
 
     /// Shows the hub, and no other server, this token.
     pub fn with_token(mut self, token: impl Into<String>) -> Self {
-        self.token = Some(Token(token.into()));
+        self.token = Some(Secret::new(token));
         self
     }
 

@@ -11,9 +11,10 @@ use super::cache::{Cache, create_parent};
 use super::digest::TagDigest;
 use super::error::HubError;
 use super::event::HubEvent;
-use super::http::{About, Http, header_text};
+use super::http::{About, Http};
 use super::listing::{RemoteFile, resolve_path};
 use crate::error::{Error, Result};
+use crate::http::header_text;
 use crate::progress::Cancel;
 
 const BUFFER_BYTES: usize = 128 << 10;

@@ -1,28 +1,18 @@
 //! Requests to the hub: who gets the token, which redirects are followed, what a status means.
 
-use std::fmt;
 use std::time::Duration;
 
-use ureq::http::{HeaderMap, Response, StatusCode, Uri, header};
+use ureq::http::{Response, StatusCode, Uri, header};
 use ureq::{Agent, Body};
 
 use super::error::HubError;
+use crate::http::{Secret, header_text, server_address};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(30);
 /// A body that gives nothing for so long has stalled.
 const READ_TIMEOUT: Duration = Duration::from_secs(20);
 const MAX_REDIRECTS: usize = 10;
-
-/// A secret that no log and no `Debug` shows.
-#[derive(Clone)]
-pub(super) struct Token(pub(super) String);
-
-impl fmt::Debug for Token {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("(secret)")
-    }
-}
 
 /// What a request is about, for the errors that it may end in.
 #[derive(Clone, Copy, Debug)]
@@ -52,28 +42,23 @@ pub(super) struct Http {
     agent: Agent,
     endpoint: String,
     server: Uri,
-    token: Option<Token>,
+    token: Option<Secret>,
 }
 
 impl Http {
     /// A connection to an endpoint such as `https://huggingface.co`; nothing is sent yet.
     pub(super) fn new(
         endpoint: &str,
-        token: Option<Token>,
+        token: Option<Secret>,
         proxy: Option<ureq::Proxy>,
     ) -> Result<Self, HubError> {
         let invalid = |reason| HubError::InvalidEndpoint {
             endpoint: endpoint.to_owned(),
             reason,
         };
-        let server: Uri = endpoint.parse().map_err(|_| invalid("it is no address"))?;
-        let host = server.host().ok_or_else(|| invalid("it names no host"))?;
-        let is_local = matches!(host, "localhost" | "127.0.0.1" | "[::1]");
-        match server.scheme_str() {
-            Some("https") => {}
-            Some("http") if token.is_none() || is_local => {}
-            Some("http") => return Err(invalid("a token is sent over https only")),
-            _ => return Err(invalid("it begins with neither https:// nor http://")),
+        let server = server_address(endpoint, token.is_some()).map_err(invalid)?;
+        if token.as_ref().is_some_and(|token| token.bearer().is_none()) {
+            return Err(invalid("the token has characters that no header can carry"));
         }
         let config = Agent::config_builder()
             .http_status_as_error(false)
@@ -134,8 +119,10 @@ impl Http {
                 .parse()
                 .map_err(|_| protocol(format!("{url:?} is no address")))?;
             let mut request = build(&url);
-            if let (Some(token), true) = (&self.token, same_server(&here, &self.server)) {
-                request = request.header(header::AUTHORIZATION, format!("Bearer {}", token.0));
+            if same_server(&here, &self.server)
+                && let Some(token) = self.token.as_ref().and_then(Secret::bearer)
+            {
+                request = request.header(header::AUTHORIZATION, token);
             }
             let response = request.call().map_err(|source| self.network(about, source))?;
             if !response.status().is_redirection() {
@@ -214,11 +201,6 @@ impl Http {
     }
 }
 
-/// A header's value where it is text.
-pub(super) fn header_text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    headers.get(name)?.to_str().ok().map(str::trim)
-}
-
 fn same_server(a: &Uri, b: &Uri) -> bool {
     a.scheme() == b.scheme() && a.authority() == b.authority()
 }
@@ -243,7 +225,7 @@ mod tests {
 
     #[test]
     fn a_token_never_travels_unprotected_or_shows_in_debug() {
-        let token = || Some(Token("hf_very_secret".to_owned()));
+        let token = || Some(Secret::new("hf_very_secret"));
         let refused = Http::new("http://hub.example", token(), None).unwrap_err();
         assert!(matches!(refused, HubError::InvalidEndpoint { .. }), "{refused}");
         let http = Http::new("https://hub.example/", token(), None).unwrap();

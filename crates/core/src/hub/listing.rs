@@ -6,8 +6,9 @@ use std::io::Read;
 use serde::Deserialize;
 
 use super::error::HubError;
-use super::http::{About, Http, header_text};
+use super::http::{About, Http};
 use super::name::{Name, is_safe_path, is_safe_tag, percent_encode};
+use crate::http::header_text;
 
 /// What a request for the file list is about.
 pub(super) const WHAT: &str = "(the list of files)";

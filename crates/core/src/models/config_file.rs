@@ -47,6 +47,11 @@ impl ConfigFile {
         self.fields.get(field).filter(|value| !value.is_null())
     }
 
+    /// Whether the file has the field, be it `null`.
+    pub(super) fn has(&self, field: &str) -> bool {
+        self.fields.contains_key(field)
+    }
+
     /// A whole number within limits that must be there.
     pub(super) fn size(&self, field: &str, limits: RangeInclusive<usize>) -> Result<usize> {
         match self.optional_size(field, limits.clone())? {

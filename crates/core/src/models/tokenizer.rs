@@ -190,11 +190,11 @@ impl TextTokenizer {
     }
 
     /// Checks that a table of so many words has every id that the tokenizer can give.
-    pub(super) fn check_ids(&self, rows: usize) -> Result<()> {
+    pub(super) fn check_ids(&self, table: &str, rows: usize) -> Result<()> {
         match self.last_id().filter(|&id| id as usize >= rows) {
             None => Ok(()),
             Some(id) => Err(Error::UnknownId {
-                table: "embeddings.word_embeddings".to_owned(),
+                table: table.to_owned(),
                 id,
                 rows,
             }),

@@ -11,6 +11,8 @@ use crate::kernels::LayerCache;
 pub struct KvCache {
     layers: Vec<LayerCache>,
     tokens: Vec<u32>,
+    /// Tokens of the text that the keys were rotated for, which is longer than what is held after a cut.
+    rotated_for: usize,
     max_tokens: usize,
 }
 
@@ -23,6 +25,7 @@ impl KvCache {
         Self {
             layers: windows.iter().map(layer).collect(),
             tokens: Vec::with_capacity(max_tokens),
+            rotated_for: 0,
             max_tokens,
         }
     }
@@ -69,6 +72,9 @@ impl KvCache {
             }
         };
         self.tokens.truncate(kept);
+        if kept == 0 {
+            self.rotated_for = 0;
+        }
         kept
     }
 
@@ -77,8 +83,14 @@ impl KvCache {
         &mut self.layers
     }
 
+    /// Tokens of the text that the keys were rotated for; some kinds of rotation depend on them.
+    pub(crate) fn rotated_for(&self) -> usize {
+        self.rotated_for
+    }
+
     /// Notes tokens whose keys and values the layers took.
     pub(crate) fn extend(&mut self, tokens: &[u32]) {
         self.tokens.extend_from_slice(tokens);
+        self.rotated_for = self.tokens.len();
     }
 }

@@ -51,7 +51,7 @@ impl CausalLm {
     pub fn from_files(files: &ModelFiles, device: &Device) -> Result<Self> {
         let config = Decoder::config(files)?;
         let tokenizer = TextTokenizer::load(files)?;
-        tokenizer.check_ids(config.vocab_size)?;
+        tokenizer.check_ids(config.names.embed_tokens, config.vocab_size)?;
         let (decoder, report) = files
             .checkpoint()?
             .load(device, |loader| Decoder::load(&config, loader))?;

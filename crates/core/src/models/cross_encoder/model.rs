@@ -71,7 +71,7 @@ impl CrossEncoder {
         if do_lower_case {
             tokenizer = tokenizer.lower_cased()?;
         }
-        tokenizer.check_ids(config.vocab_size)?;
+        tokenizer.check_ids("embeddings.word_embeddings", config.vocab_size)?;
         let ((model, classifier), report) = files.checkpoint()?.load(device, |loader| {
             let bare = EncoderModel::loader(loader);
             let model = EncoderModel::load(&config, loader)?;

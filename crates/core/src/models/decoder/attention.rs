@@ -65,7 +65,7 @@ impl SelfAttention {
         let layer = config.layers[index];
         let attention = Attention::new(config.num_attention_heads, d)?
             .with_kv_heads(config.num_key_value_heads)?
-            .with_scale(config.attention_scale)
+            .with_scale(layer.attention_scale)
             .with_causal(layer.sliding_window);
         Ok(Self {
             qkv,

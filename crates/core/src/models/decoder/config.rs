@@ -30,8 +30,6 @@ pub struct DecoderConfig {
     pub max_position_embeddings: usize,
     /// The feed-forward layer's non-linearity.
     pub hidden_act: Activation,
-    /// What attention scores are multiplied by.
-    pub attention_scale: f64,
     /// What the embeddings of words are multiplied by; 1 in most families.
     pub embedding_scale: f64,
     /// How hidden states are normalised.
@@ -48,6 +46,8 @@ pub struct DecoderConfig {
     pub experts: Option<ExpertsConfig>,
     /// Whether the output layer's weight is the table of words.
     pub tie_word_embeddings: bool,
+    /// What logits are bounded by, `cap * tanh(logit / cap)`, in families that do so.
+    pub final_logit_softcapping: Option<f64>,
     /// The token that a text begins with, where the family has one.
     pub bos_token_id: Option<u32>,
     /// The tokens that end a text.
@@ -79,13 +79,15 @@ pub enum Positions {
 }
 
 /// What distinguishes one layer from another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct LayerConfig {
     /// How many tokens a token sees, itself included; all where there is none.
     pub sliding_window: Option<usize>,
     /// Which rotation; none in a layer without.
     pub rope: Option<usize>,
+    /// What attention scores are multiplied by.
+    pub attention_scale: f64,
 }
 
 /// A sparse mixture of experts.

@@ -10,5 +10,7 @@ pub(super) const MAX_LAYERS: usize = 1 << 10;
 pub(super) const MAX_HEADS: usize = 1 << 12;
 /// The widest head.
 pub(super) const MAX_HEAD_DIM: usize = 1 << 13;
+/// The most experts of a layer.
+pub(super) const MAX_EXPERTS: usize = 1 << 10;
 /// The largest vocabulary, and the most positions.
 pub(super) const MAX_TABLE_ROWS: usize = 1 << 24;

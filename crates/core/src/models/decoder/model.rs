@@ -151,7 +151,7 @@ impl Decoder {
             });
         }
         let whole = |(cache, range): (&&mut KvCache, std::ops::Range<usize>)| {
-            self.outgrown(cache.len(), cache.len() + range.len())
+            self.outgrown(cache.rotated_for(), cache.len() + range.len())
         };
         if caches.iter().zip(context.segments().iter()).any(whole) {
             return self.forward_anew(ids, caches, context);
@@ -199,7 +199,11 @@ impl Decoder {
     /// `[t, h] -> [t, v]`.
     #[must_use]
     pub fn logits(&self, hidden: Tensor<2>, context: &Context) -> Tensor<2> {
-        self.lm_head.forward(hidden, context)
+        let logits = self.lm_head.forward(hidden, context);
+        match self.config.final_logit_softcapping {
+            Some(cap) => (logits / cap).tanh() * cap,
+            None => logits,
+        }
     }
 
     /// The logits of some tokens only, named by rising packed indices; usually the last of each text.
@@ -276,7 +280,7 @@ impl Decoder {
         ropes.iter().map(angles).collect()
     }
 
-    /// Whether the keys in a cache were rotated otherwise than a text of so many tokens is.
+    /// Whether keys that were rotated for a text of `cached` tokens are rotated otherwise in a text of `tokens`.
     fn outgrown(&self, cached: usize, tokens: usize) -> bool {
         match &self.config.positions {
             Positions::Rotary(ropes) if cached > 0 => ropes

@@ -161,6 +161,12 @@ fn rotated(file: &ConfigFile, parameters: Option<&ConfigFile>, fields: RopeField
         return Err(owner.wrong(field, "1, as this family rotates whole heads"));
     }
     let dim = (fields.head_dim as f64 * share) as usize;
+    if dim == fields.head_dim && !dim.is_multiple_of(2) {
+        return Err(file.wrong(
+            "head_dim",
+            format!("an even number of components per head, not {dim}"),
+        ));
+    }
     if dim == 0 || 2 * dim.div_ceil(2) > fields.head_dim {
         let expected = format!(
             "a share of which an even number of a head's {} components is rotated",

@@ -75,7 +75,7 @@ impl Encoder {
         if do_lower_case {
             tokenizer = tokenizer.lower_cased()?;
         }
-        tokenizer.check_ids(config.vocab_size)?;
+        tokenizer.check_ids("embeddings.word_embeddings", config.vocab_size)?;
 
         let mut hasher = blake3::Hasher::new();
         hasher.update(FORMAT);

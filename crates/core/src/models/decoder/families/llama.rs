@@ -2,11 +2,10 @@
 
 use super::super::super::config_file::ConfigFile;
 use super::super::config::{DecoderConfig, LayerConfig, NormKind, Positions};
-use super::super::limits::{
-    MAX_HEAD_DIM, MAX_HEADS, MAX_HIDDEN_SIZE, MAX_INTERMEDIATE_SIZE, MAX_LAYERS, MAX_TABLE_ROWS,
-};
+use super::super::limits::{MAX_INTERMEDIATE_SIZE, MAX_TABLE_ROWS};
 use super::super::names::{AttentionNames, Biases, DecoderNames, MlpNames, Projections};
 use super::super::{Rope, RopeFields};
+use super::shape::{self, Heads};
 use crate::error::Result;
 use crate::nn::Activation;
 
@@ -41,58 +40,89 @@ pub(super) const NAMES: DecoderNames = DecoderNames {
     transposed: false,
 };
 
-pub(super) fn config(file: &ConfigFile) -> Result<DecoderConfig> {
-    let hidden_size = file.size("hidden_size", 1..=MAX_HIDDEN_SIZE)?;
-    let num_attention_heads = file.size("num_attention_heads", 1..=MAX_HEADS)?;
-    let head_dim = match file.optional_size("head_dim", 1..=MAX_HEAD_DIM)? {
-        Some(head_dim) => head_dim,
-        None => hidden_size / num_attention_heads,
-    };
-    let num_hidden_layers = file.size("num_hidden_layers", 1..=MAX_LAYERS)?;
-    let max_position_embeddings = file.size("max_position_embeddings", 1..=MAX_TABLE_ROWS)?;
-    let rope = Rope::read(file, RopeFields::usual(head_dim, max_position_embeddings))?;
-    let attention_bias = file.flag("attention_bias", false)?;
-    let layer = LayerConfig {
-        sliding_window: None,
-        rope: Some(0),
-    };
-    #[allow(
-        clippy::cast_precision_loss,
-        reason = "heads have far fewer than 2^52 components"
-    )]
-    let attention_scale = 1.0 / (head_dim as f64).sqrt();
+/// What a family has where its `config.json` says nothing.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Defaults {
+    /// Components of a head; an equal share of the hidden width where there is none.
+    pub(super) head_dim: Option<usize>,
+    pub(super) rope_theta: f64,
+    pub(super) rms_norm_eps: f64,
+    pub(super) tie_word_embeddings: bool,
+}
+
+/// Llama's.
+pub(super) const DEFAULTS: Defaults = Defaults {
+    head_dim: None,
+    rope_theta: 10_000.0,
+    rms_norm_eps: 1e-6,
+    tie_word_embeddings: false,
+};
+
+pub(super) fn config(file: &ConfigFile, model_type: &str) -> Result<DecoderConfig> {
+    let bias = file.flag("attention_bias", false)?;
     Ok(DecoderConfig {
-        path: file.path().to_owned(),
-        model_type: "llama".to_owned(),
-        vocab_size: file.size("vocab_size", 1..=MAX_TABLE_ROWS)?,
-        hidden_size,
-        intermediate_size: file.size("intermediate_size", 1..=MAX_INTERMEDIATE_SIZE)?,
-        num_attention_heads,
-        num_key_value_heads: file
-            .optional_size("num_key_value_heads", 1..=num_attention_heads)?
-            .unwrap_or(num_attention_heads),
-        head_dim,
-        max_position_embeddings,
-        hidden_act: Activation::Silu,
-        attention_scale,
-        embedding_scale: 1.0,
-        norm: NormKind::Rms,
-        norm_eps: file.epsilon("rms_norm_eps", 1e-6)?,
-        parallel_residual: false,
-        positions: Positions::Rotary(vec![rope]),
-        layers: vec![layer; num_hidden_layers],
-        experts: None,
-        tie_word_embeddings: file.flag("tie_word_embeddings", false)?,
-        bos_token_id: None,
-        eos_token_ids: Vec::new(),
         names: DecoderNames {
             biases: Biases {
-                projections: attention_bias,
-                attention_output: attention_bias,
+                projections: bias,
+                attention_output: bias,
                 mlp: file.flag("mlp_bias", false)?,
                 lm_head: false,
             },
             ..NAMES
         },
+        ..read(file, model_type, DEFAULTS)?
+    })
+}
+
+/// The fields that Llama and its descendants share.
+pub(super) fn read(file: &ConfigFile, model_type: &str, defaults: Defaults) -> Result<DecoderConfig> {
+    let fields = |heads: Heads, max_position_embeddings| RopeFields {
+        default_theta: defaults.rope_theta,
+        ..RopeFields::usual(heads.head_dim, max_position_embeddings)
+    };
+    read_with(file, model_type, defaults, |heads, max_position_embeddings| {
+        Ok(vec![Rope::read(file, fields(heads, max_position_embeddings))?])
+    })
+}
+
+/// The same for a family that reads its rotations in its own way. Every layer takes the first of them.
+pub(super) fn read_with(
+    file: &ConfigFile,
+    model_type: &str,
+    defaults: Defaults,
+    rotations: impl FnOnce(Heads, usize) -> Result<Vec<Rope>>,
+) -> Result<DecoderConfig> {
+    let heads = Heads::read(file, defaults.head_dim)?;
+    let layer = LayerConfig {
+        sliding_window: None,
+        rope: Some(0),
+        attention_scale: heads.scale(),
+    };
+    let max_position_embeddings = file.size("max_position_embeddings", 1..=MAX_TABLE_ROWS)?;
+    let ropes = rotations(heads, max_position_embeddings)?;
+    let stretched = ropes.iter().filter_map(Rope::stretched_context).max();
+    Ok(DecoderConfig {
+        path: file.path().to_owned(),
+        model_type: model_type.to_owned(),
+        vocab_size: file.size("vocab_size", 1..=MAX_TABLE_ROWS)?,
+        hidden_size: heads.hidden_size,
+        intermediate_size: file.size("intermediate_size", 1..=MAX_INTERMEDIATE_SIZE)?,
+        num_attention_heads: heads.num_attention_heads,
+        num_key_value_heads: heads.num_key_value_heads,
+        head_dim: heads.head_dim,
+        max_position_embeddings: stretched.unwrap_or(max_position_embeddings),
+        hidden_act: shape::activation(file, "hidden_act", Activation::Silu)?,
+        embedding_scale: 1.0,
+        norm: NormKind::Rms,
+        norm_eps: file.epsilon("rms_norm_eps", defaults.rms_norm_eps)?,
+        parallel_residual: false,
+        positions: Positions::Rotary(ropes),
+        layers: vec![layer; shape::layers(file)?],
+        experts: None,
+        tie_word_embeddings: file.flag("tie_word_embeddings", defaults.tie_word_embeddings)?,
+        final_logit_softcapping: None,
+        bos_token_id: shape::bos(file)?,
+        eos_token_ids: shape::eos(file)?,
+        names: NAMES,
     })
 }

@@ -1,0 +1,559 @@
+//! Configurations, checkpoints and tokenizers of decoders: older files mean the same as newer ones, and damaged ones are
+//! errors that name what is wrong, never a panic or an endless allocation.
+#![cfg(all(feature = "cpu", feature = "testing"))]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that meets them fails")]
+
+mod decoders;
+
+use std::borrow::Cow;
+use std::error::Error as _;
+use std::path::Path;
+
+use decoders::{Fixture, fixture, fixtures};
+use ragtune_core::models::{CausalLm, DECODER_FAMILIES, Decoder, DecoderConfig};
+use ragtune_core::weights::ModelFiles;
+use ragtune_core::{Error, device};
+use serde_json::{Map, Value, json};
+
+/// The files of a fixture's folder.
+fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
+    std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .map(|path| {
+            let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+            (name, std::fs::read(path).unwrap())
+        })
+        .collect()
+}
+
+/// The same files, one of them replaced.
+fn with(files: &[(String, Vec<u8>)], name: &str, bytes: &[u8]) -> ModelFiles {
+    assert!(files.iter().any(|(found, _)| found == name), "{name}");
+    ModelFiles::in_memory(
+        "m",
+        files.iter().map(|(found, old)| {
+            let bytes = if found == name {
+                bytes.to_vec()
+            } else {
+                old.clone()
+            };
+            (found.as_str(), Cow::Owned(bytes))
+        }),
+    )
+}
+
+fn config(fields: &Value) -> Result<DecoderConfig, Error> {
+    let bytes = fields.to_string().into_bytes();
+    Decoder::config(&ModelFiles::in_memory("m", [("config.json", Cow::Owned(bytes))]))
+}
+
+/// An error with all its causes, as a user would read it.
+fn message(error: &Error) -> String {
+    let mut message = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        message += &format!(": {error}");
+        cause = error.source();
+    }
+    message
+}
+
+/// What transformers 4 wrote for the same model.
+fn older(fixture: &Fixture) -> Value {
+    let mut fields = fixture.config.as_object().unwrap().clone();
+    if let Some(dtype) = fields.remove("dtype") {
+        fields.insert("torch_dtype".to_owned(), dtype);
+    }
+    let Some(Value::Object(mut rope)) = fields.remove("rope_parameters") else {
+        return Value::Object(fields);
+    };
+    if fixture.model_type == "gemma3_text" {
+        let mut local = rope.remove("sliding_attention").unwrap();
+        fields.insert("rope_local_base_freq".to_owned(), local["rope_theta"].take());
+        let Some(Value::Object(global)) = rope.remove("full_attention") else {
+            panic!("{}", fixture.name);
+        };
+        rope = global;
+    }
+    let (theta, share) = match fixture.model_type.as_str() {
+        "gpt_neox" => ("rotary_emb_base", "rotary_pct"),
+        _ => ("rope_theta", "partial_rotary_factor"),
+    };
+    fields.insert(theta.to_owned(), rope.remove("rope_theta").unwrap());
+    if let Some(partial) = rope.remove("partial_rotary_factor") {
+        fields.insert(share.to_owned(), partial);
+    }
+    let kind = rope.remove("rope_type").unwrap();
+    if fixture.model_type == "phi3" {
+        rope.remove("original_max_position_embeddings");
+    }
+    if kind == "default" {
+        fields.insert("rope_scaling".to_owned(), Value::Null);
+    } else {
+        rope.insert("type".to_owned(), kind);
+        fields.insert("rope_scaling".to_owned(), Value::Object(rope));
+    }
+    // Which layers slide or rotate followed from other fields.
+    match fixture.name.as_str() {
+        "gemma3" => fields.insert("sliding_window_pattern".to_owned(), json!(2)),
+        "smollm3" => fields.insert("no_rope_layer_interval".to_owned(), json!(2)),
+        _ => None,
+    };
+    if fixture.name != "gemma3-scaled" {
+        fields.remove("layer_types");
+    }
+    fields.remove("no_rope_layers");
+    Value::Object(fields)
+}
+
+#[test]
+fn older_files_mean_the_same() {
+    for fixture in fixtures() {
+        let (older, newer) = (older(&fixture), &fixture.config);
+        assert_ne!(&older, newer);
+        let (older, newer) = (config(&older).unwrap(), config(newer).unwrap());
+        assert_eq!(format!("{older:?}"), format!("{newer:?}"), "{}", fixture.name);
+    }
+}
+
+/// The fields of each family that decide its shape.
+struct Fields {
+    required: &'static [&'static str],
+    sizes: &'static [&'static str],
+    switches: &'static [&'static str],
+    /// Small positive numbers.
+    epsilons: &'static [&'static str],
+    names: &'static [&'static str],
+    lists: &'static [&'static str],
+    objects: &'static [&'static str],
+}
+
+const REQUIRED: &[&str] = &[
+    "vocab_size",
+    "hidden_size",
+    "intermediate_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "max_position_embeddings",
+];
+const LLAMA: Fields = Fields {
+    required: REQUIRED,
+    sizes: &["num_key_value_heads", "head_dim"],
+    switches: &["tie_word_embeddings"],
+    epsilons: &["rms_norm_eps"],
+    names: &["hidden_act"],
+    lists: &[],
+    objects: &["rope_parameters"],
+};
+
+/// A new family says here which fields it reads; each is then damaged.
+fn fields(model_type: &str) -> Fields {
+    match model_type {
+        "llama" => Fields {
+            switches: &["tie_word_embeddings", "attention_bias", "mlp_bias"],
+            ..LLAMA
+        },
+        "mistral" | "phi3" => Fields {
+            sizes: &["num_key_value_heads", "head_dim", "sliding_window"],
+            ..LLAMA
+        },
+        "mixtral" => Fields {
+            sizes: &[
+                "num_key_value_heads",
+                "head_dim",
+                "sliding_window",
+                "num_local_experts",
+                "num_experts_per_tok",
+            ],
+            ..LLAMA
+        },
+        "qwen2" => Fields {
+            switches: &["tie_word_embeddings", "use_sliding_window"],
+            lists: &["layer_types"],
+            ..LLAMA
+        },
+        "qwen3" => Fields {
+            switches: &["tie_word_embeddings", "use_sliding_window", "attention_bias"],
+            lists: &["layer_types"],
+            ..LLAMA
+        },
+        "gemma3_text" => Fields {
+            sizes: &[
+                "num_key_value_heads",
+                "head_dim",
+                "sliding_window",
+                "query_pre_attn_scalar",
+                "final_logit_softcapping",
+            ],
+            switches: &[
+                "tie_word_embeddings",
+                "attention_bias",
+                "use_bidirectional_attention",
+            ],
+            names: &["hidden_activation"],
+            lists: &["layer_types"],
+            ..LLAMA
+        },
+        "smollm3" => Fields {
+            switches: &[
+                "tie_word_embeddings",
+                "use_sliding_window",
+                "attention_bias",
+                "mlp_bias",
+            ],
+            lists: &["layer_types", "no_rope_layers"],
+            ..LLAMA
+        },
+        "gpt2" => Fields {
+            required: &["vocab_size", "n_embd", "n_layer", "n_head", "n_positions"],
+            sizes: &["n_inner"],
+            switches: &[
+                "tie_word_embeddings",
+                "scale_attn_weights",
+                "scale_attn_by_inverse_layer_idx",
+                "add_cross_attention",
+            ],
+            epsilons: &["layer_norm_epsilon"],
+            names: &["activation_function"],
+            lists: &[],
+            objects: &[],
+        },
+        "gpt_neox" => Fields {
+            sizes: &[],
+            switches: &["tie_word_embeddings", "use_parallel_residual", "attention_bias"],
+            epsilons: &["layer_norm_eps"],
+            ..LLAMA
+        },
+        other => panic!("which fields does {other} read? see docs/adding-a-model.md"),
+    }
+}
+
+#[test]
+fn damaged_fields_are_named() {
+    let wrong = |field: &str, fields: &Map<String, Value>, found: &Value| {
+        let mut damaged = fields.clone();
+        damaged.insert(field.to_owned(), found.clone());
+        let what = format!("{} with {field} {found}", fields["model_type"]);
+        let error = config(&Value::Object(damaged)).expect_err(&what);
+        assert!(
+            matches!(error, Error::Config { .. } | Error::Unsupported { .. }),
+            "{what}: {error:?}"
+        );
+        let message = message(&error);
+        assert!(message.starts_with("m/config.json: "), "{what}: {message}");
+        assert!(message.contains(field), "{what}: {message}");
+    };
+    let never = [json!(-1), json!(1e300), json!("x"), json!({}), json!([{}])];
+    let mut seen = Vec::new();
+    for fixture in fixtures() {
+        let fields = fields(&fixture.model_type);
+        let whole = fixture.config.as_object().unwrap();
+        config(&fixture.config).unwrap();
+        for field in fields.required {
+            let mut without = whole.clone();
+            without.remove(*field);
+            let error = config(&Value::Object(without)).unwrap_err().to_string();
+            assert!(error.contains(&format!("{field:?} is missing")), "{error}");
+            wrong(field, whole, &Value::Null);
+        }
+        for field in fields.required.iter().chain(fields.sizes) {
+            for value in never.iter().chain(&[json!(0), json!(true), json!(u64::MAX)]) {
+                wrong(field, whole, value);
+            }
+        }
+        for field in fields.required {
+            wrong(field, whole, &json!(1.5));
+            wrong(field, whole, &json!(1u64 << 40));
+        }
+        for field in fields.switches {
+            for value in never.iter().chain(&[json!(0), json!(1), json!("true")]) {
+                wrong(field, whole, value);
+            }
+        }
+        for field in fields.epsilons.iter().chain(fields.names).chain(fields.objects) {
+            for value in never
+                .iter()
+                .filter(|value| **value != json!({}))
+                .chain(&[json!(true)])
+            {
+                wrong(field, whole, value);
+            }
+        }
+        for field in fields.lists {
+            let many = json!(vec!["full_attention"; 99]);
+            for value in never
+                .iter()
+                .chain(&[json!(["full_attention"]), json!(["x", "x", "x"]), many])
+            {
+                wrong(field, whole, value);
+            }
+        }
+        for value in never.iter().chain(&[json!([1, -1]), json!(0.5)]) {
+            wrong("eos_token_id", whole, value);
+        }
+        for value in &never {
+            wrong("bos_token_id", whole, value);
+        }
+        seen.push(fixture.model_type);
+    }
+    assert!(
+        DECODER_FAMILIES
+            .iter()
+            .all(|family| seen.iter().any(|seen| seen == family))
+    );
+}
+
+#[test]
+fn fields_that_contradict_each_other_are_named() {
+    let named = |name: &str, changes: Value, says: &str| {
+        let mut fields = fixture(name).config;
+        for (field, value) in changes.as_object().unwrap() {
+            fields[field] = value.clone();
+        }
+        let message = config(&fields).unwrap_err().to_string();
+        assert!(message.contains(says), "{message:?} does not say {says:?}");
+    };
+    named(
+        "llama",
+        json!({"num_key_value_heads": 3}),
+        "a divisor of the 4 attention heads",
+    );
+    named("llama", json!({"num_key_value_heads": 5}), "from 1 to 4");
+    named(
+        "llama",
+        json!({"head_dim": null, "num_attention_heads": 3, "num_key_value_heads": 3}),
+        "a divisor of the hidden width 32",
+    );
+    named("llama", json!({"head_dim": 7}), "an even number of components");
+    named("gpt2", json!({"n_head": 3}), "a divisor of the hidden width 16");
+    named(
+        "gpt2",
+        json!({"add_cross_attention": true}),
+        "add_cross_attention",
+    );
+    named("mixtral", json!({"num_experts_per_tok": 5}), "from 1 to 4");
+    named(
+        "gemma3",
+        json!({"attn_logit_softcapping": 50.0}),
+        "attn_logit_softcapping",
+    );
+    named(
+        "gemma3",
+        json!({"use_bidirectional_attention": true}),
+        "use_bidirectional_attention",
+    );
+    named("phi3-longrope", json!({"head_dim": 16}), "short_factor");
+    named("llama", json!({"hidden_act": "magic"}), "one of ");
+    named(
+        "llama-llama3",
+        json!({"rope_parameters": {"rope_type": "magic"}}),
+        "rope_parameters.rope_type",
+    );
+}
+
+#[test]
+fn unknown_families_are_told_the_known_ones() {
+    for (found, says) in [
+        (
+            json!("mamba"),
+            "\"mamba\" is not supported; supported are llama, mistral, mixtral, qwen2",
+        ),
+        (json!(7), "\"model_type\" is 7"),
+        (
+            Value::Null,
+            "\"model_type\" is missing where one of llama, mistral",
+        ),
+    ] {
+        let message = config(&json!({"model_type": found})).unwrap_err().to_string();
+        assert!(message.contains(says), "{message:?} does not say {says:?}");
+    }
+    assert!(matches!(config(&json!([])).unwrap_err(), Error::Json { .. }));
+}
+
+#[test]
+fn a_shape_that_the_weights_do_not_have_is_an_error_without_its_memory() {
+    let absurd = [
+        ("hidden_size", 1usize << 16),
+        ("n_embd", 1 << 16),
+        ("intermediate_size", 1 << 20),
+        ("n_inner", 1 << 20),
+        ("num_hidden_layers", 1 << 10),
+        ("n_layer", 1 << 10),
+        ("vocab_size", 1 << 24),
+        ("n_positions", 1 << 24),
+        ("num_local_experts", 1 << 10),
+    ];
+    for Fixture {
+        name, folder, config, ..
+    } in fixtures()
+    {
+        if name == "llama-sharded" {
+            // Files in memory are never in shards.
+            continue;
+        }
+        let files = files(&folder);
+        let refuse = |changes: &[(&str, usize)]| {
+            let mut fields = config.clone();
+            for (field, value) in changes {
+                fields[*field] = json!(value);
+            }
+            // Lists with an entry for each layer or component would be refused for their length alone.
+            for list in ["layer_types", "no_rope_layers", "rope_parameters"] {
+                fields.as_object_mut().unwrap().remove(list);
+            }
+            let error = CausalLm::from_files(
+                &with(&files, "config.json", fields.to_string().as_bytes()),
+                &device::cpu(),
+            )
+            .expect_err(&format!("{name}: {changes:?}"));
+            assert!(
+                matches!(error, Error::Checkpoint { .. } | Error::MissingTensors { .. }),
+                "{name}: {changes:?}: {error:?}"
+            );
+        };
+        let present: Vec<(&str, usize)> = absurd
+            .into_iter()
+            .filter(|(field, _)| config.get(*field).is_some_and(|value| !value.is_null()))
+            .collect();
+        assert!(present.len() >= 4, "{name}");
+        for change in &present {
+            refuse(&[*change]);
+        }
+        refuse(&present);
+    }
+}
+
+/// The header of a safetensors file, and its data.
+fn split(bytes: &[u8]) -> (Value, Vec<u8>) {
+    let length = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+    let header = serde_json::from_slice(&bytes[8..8 + length]).unwrap();
+    (header, bytes[8 + length..].to_vec())
+}
+
+fn join(header: &Value, data: &[u8]) -> Vec<u8> {
+    let header = header.to_string().into_bytes();
+    let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
+    bytes.extend(header);
+    bytes.extend(data);
+    bytes
+}
+
+#[test]
+fn damaged_checkpoints_are_errors() {
+    const NAME: &str = "model.safetensors";
+    const Q: &str = "model.layers.0.self_attn.q_proj.weight";
+    let files = files(&fixture("llama").folder);
+    let whole = &files.iter().find(|(name, _)| name == NAME).unwrap().1;
+    let (header, data) = split(whole);
+    let edited = |edit: &dyn Fn(&mut Value)| {
+        let mut header = header.clone();
+        edit(&mut header);
+        join(&header, &data)
+    };
+    let mut lying = whole.clone();
+    lying[..8].copy_from_slice(&u64::MAX.to_le_bytes());
+    let mut longer = whole.clone();
+    longer[..8].copy_from_slice(&(whole.len() as u64).to_le_bytes());
+    let damaged = [
+        ("empty", Vec::new()),
+        ("shorter than its length", whole[..5].to_vec()),
+        ("cut in the header", whole[..60].to_vec()),
+        ("cut in the data", whole[..whole.len() - 40].to_vec()),
+        (
+            "longer than its header says",
+            [whole.as_slice(), &[0; 40]].concat(),
+        ),
+        ("a header of 2^64 bytes", lying),
+        ("a header that covers the data", longer),
+        (
+            "tensors that overlap",
+            edited(&|header| {
+                header[Q]["data_offsets"] = header["lm_head.weight"]["data_offsets"].clone();
+            }),
+        ),
+        (
+            "a tensor of 2^64 elements",
+            edited(&|header| {
+                header[Q]["shape"] = json!([1u64 << 32, 1u64 << 32]);
+            }),
+        ),
+        (
+            "a tensor of another shape",
+            edited(&|header| header[Q]["shape"] = json!([16, 64])),
+        ),
+        (
+            "a tensor beyond the end",
+            edited(&|header| {
+                header[Q]["data_offsets"] = json!([0, 1u64 << 40]);
+            }),
+        ),
+        (
+            "a tensor of integers",
+            edited(&|header| header[Q]["dtype"] = json!("I32")),
+        ),
+    ];
+    for (what, bytes) in damaged {
+        let error = CausalLm::from_files(&with(&files, NAME, &bytes), &device::cpu()).expect_err(what);
+        assert!(matches!(error, Error::Checkpoint { .. }), "{what}: {error:?}");
+        assert!(
+            message(&error).contains("m/model.safetensors"),
+            "{what}: {}",
+            message(&error)
+        );
+    }
+    // A tensor under another name is missing, with the name that it has in the file as a suggestion.
+    let renamed = edited(&|header| {
+        let tensor = header.as_object_mut().unwrap().remove(Q).unwrap();
+        header["model.layers.0.self_attn.q_prj.weight"] = tensor;
+    });
+    let error = CausalLm::from_files(&with(&files, NAME, &renamed), &device::cpu()).unwrap_err();
+    let message = message(&error);
+    assert!(message.contains(Q) && message.contains("q_prj"), "{message}");
+}
+
+#[test]
+fn tokenizers_must_fit_the_table_of_words() {
+    const NAME: &str = "tokenizer.json";
+    let files = files(&fixture("llama").folder);
+    let whole: Value =
+        serde_json::from_slice(&files.iter().find(|(name, _)| name == NAME).unwrap().1).unwrap();
+    let added = |id: usize| {
+        let mut tokenizer = whole.clone();
+        let token = json!({
+            "id": id, "content": "<more>", "single_word": false, "lstrip": false, "rstrip": false,
+            "normalized": false, "special": true,
+        });
+        tokenizer["added_tokens"].as_array_mut().unwrap().push(token);
+        CausalLm::from_files(
+            &with(&files, NAME, tokenizer.to_string().as_bytes()),
+            &device::cpu(),
+        )
+    };
+    let error = added(64).unwrap_err();
+    assert!(
+        matches!(error, Error::UnknownId { id: 64, rows: 64, .. }),
+        "{error:?}"
+    );
+    assert!(error.to_string().contains("embed_tokens"), "{error}");
+    // Fewer tokens than rows are fine: tables are often padded.
+    let mut config = fixture("llama").config;
+    config["vocab_size"] = json!(64);
+    let mut smaller = whole.clone();
+    let vocab = smaller["model"]["vocab"].as_object_mut().unwrap();
+    let merges = vocab.len();
+    vocab.retain(|_, id| id.as_u64().unwrap() < 40);
+    assert!(vocab.len() < merges);
+    let kept = vocab.clone();
+    let part = |merge: &Value| match merge {
+        Value::Array(parts) => parts
+            .iter()
+            .map(|part| part.as_str().unwrap())
+            .collect::<String>(),
+        merge => merge.as_str().unwrap().replace(' ', ""),
+    };
+    let merges = smaller["model"]["merges"].as_array_mut().unwrap();
+    merges.retain(|merge| kept.contains_key(&part(merge)));
+    let smaller = smaller.to_string();
+    CausalLm::from_files(&with(&files, NAME, smaller.as_bytes()), &device::cpu()).unwrap();
+}

@@ -127,6 +127,59 @@ pub enum Error {
         #[source]
         source: BoxError,
     },
+    /// A chat template is not Jinja, or refuses a conversation.
+    #[error("the chat template {}{} failed: {remedy}", path.display(), at_line(*line))]
+    ChatTemplate {
+        /// The file that it stands in.
+        path: PathBuf,
+        /// The line of the template, from 1, where it is known.
+        line: Option<usize>,
+        /// What to do about it.
+        remedy: &'static str,
+        /// What the template or its engine said.
+        #[source]
+        source: BoxError,
+    },
+    /// A prompt has no message, or no text at all.
+    #[error("the prompt is empty: give a language model something to continue")]
+    EmptyPrompt,
+    /// A prompt and the answer that is asked for are longer than the model's context.
+    #[error(
+        "the prompt has {prompt_tokens} tokens and the answer may have {max_tokens}: that is {excess} more than the \
+         context of {context_tokens}; shorten the prompt, lower max_tokens, or set an overflow policy"
+    )]
+    ContextOverflow {
+        /// Tokens of the prompt.
+        prompt_tokens: usize,
+        /// Tokens that the answer may have.
+        max_tokens: usize,
+        /// Tokens that the model reads at most.
+        context_tokens: usize,
+        /// Tokens too many.
+        excess: usize,
+    },
+    /// A language model gave numbers that no token can be chosen by.
+    #[error("the model's logits for the next token hold {found} at token {token}; are its weights damaged?")]
+    BadLogits {
+        /// NaN or an infinity.
+        found: f32,
+        /// The token id.
+        token: usize,
+    },
+    /// A constraint cannot be followed.
+    #[error("the constraint on the answer cannot be followed: {reason}")]
+    Constraint {
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A generator cannot do what the options ask for.
+    #[error("the generator {generator} has no {option}; leave it out, or use another generator")]
+    UnsupportedOption {
+        /// The generator's id.
+        generator: String,
+        /// The option's name.
+        option: &'static str,
+    },
     /// A checkpoint file is damaged, or is not of the model that its configuration describes.
     #[cfg(feature = "models")]
     #[error("cannot load the checkpoint {}", path.display())]
@@ -190,4 +243,8 @@ impl Error {
             source,
         }
     }
+}
+
+fn at_line(line: Option<usize>) -> String {
+    line.map_or_else(String::new, |line| format!(", line {line},"))
 }

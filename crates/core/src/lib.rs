@@ -5,8 +5,12 @@
 #[cfg(feature = "models")]
 pub mod adapters;
 #[cfg(feature = "models")]
+pub mod chat;
+#[cfg(feature = "models")]
 pub mod device;
 pub mod error;
+#[cfg(feature = "models")]
+pub mod generation;
 #[cfg(any(feature = "hub", feature = "openai"))]
 mod http;
 #[cfg(feature = "hub")]

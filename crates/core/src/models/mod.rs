@@ -24,4 +24,4 @@ pub use decoder::{
 };
 pub use encoder::{EncoderConfig, EncoderModel, FAMILIES};
 pub use sentence::{Encoder, PoolingMode};
-pub use tokenizer::{Encoded, TextTokenizer};
+pub use tokenizer::{Detokenizer, Encoded, TextTokenizer, Tokens};

@@ -3,6 +3,10 @@
 //! Padding and truncation that a `tokenizer.json` configures are switched off: batches are not padded, and truncation
 //! follows the model's own limit.
 
+mod decode;
+mod prompt;
+mod vocabulary;
+
 use std::path::PathBuf;
 
 use rayon::prelude::*;
@@ -13,6 +17,9 @@ use tokenizers::{Encoding, PostProcessor, Tokenizer};
 use super::config_file::ConfigFile;
 use crate::error::{Error, Result};
 use crate::weights::ModelFiles;
+
+pub use decode::Detokenizer;
+pub use prompt::Tokens;
 
 /// Bytes of text that are tokenized at first for every token that is kept.
 const BYTES_PER_TOKEN: usize = 16;
@@ -37,6 +44,7 @@ pub struct TextTokenizer {
     tokenizer: Tokenizer,
     direction: TruncationDirection,
     model_max_length: Option<usize>,
+    clean_up_spaces: bool,
     fingerprint: blake3::Hash,
 }
 
@@ -85,6 +93,10 @@ impl TextTokenizer {
                 Some(_) => return Err(config.wrong("truncation_side", "\"left\" or \"right\"")),
             },
         };
+        let clean_up_spaces = match &config {
+            None => false,
+            Some(config) => config.flag("clean_up_tokenization_spaces", false)?,
+        };
         // An unlimited tokenizer says 1e30.
         let model_max_length = config
             .and_then(|config| config.get("model_max_length")?.as_u64())
@@ -94,6 +106,7 @@ impl TextTokenizer {
             tokenizer,
             direction,
             model_max_length,
+            clean_up_spaces,
             fingerprint: blake3::hash(&bytes),
         })
     }
@@ -284,7 +297,7 @@ impl TextTokenizer {
         })
     }
 
-    fn failed(&self, source: crate::error::BoxError) -> Error {
+    pub(super) fn failed(&self, source: crate::error::BoxError) -> Error {
         Error::Tokenizer {
             path: self.path.clone(),
             source,

@@ -8,7 +8,7 @@
 //! ```
 
 use crate::text::{
-    Embedder, FinishReason, GenerateEvent, GenerateOptions, Generator, Prompt, Reranker, Role,
+    Constraint, Embedder, FinishReason, GenerateEvent, GenerateOptions, Generator, Prompt, Reranker, Role,
 };
 
 const TEXTS: [&str; 4] = [
@@ -132,7 +132,7 @@ pub fn generator(generator: &dyn Generator) -> Vec<String> {
                     }
                     if pieces
                         .iter()
-                        .any(|event| !matches!(event, Ok(GenerateEvent::Text(_))))
+                        .any(|event| !matches!(event, Ok(GenerateEvent::Text(_) | GenerateEvent::Token(_))))
                     {
                         violations
                             .push("something other than text stands before the closing event".to_owned());
@@ -146,7 +146,56 @@ pub fn generator(generator: &dyn Generator) -> Vec<String> {
         }
         Err(error) => violations.push(format!("stream() failed on an ordinary prompt: {error}")),
     }
+    options_of(generator, &mut violations);
     violations
+}
+
+/// An option is honoured or refused, never ignored.
+fn options_of(generator: &dyn Generator, violations: &mut Vec<String>) {
+    let run = |options: GenerateOptions| {
+        let options = options.with_max_tokens(16);
+        generator.generate(Prompt::from("Tea?"), options)
+    };
+    let options = GenerateOptions::default;
+    for (wrong, what) in [
+        (options().with_temperature(-1.0), "a temperature below 0"),
+        (options().with_top_p(2.0), "a top_p above 1"),
+        (options().with_stop(""), "an empty stop text"),
+    ] {
+        if run(wrong).is_ok() {
+            violations.push(format!("{what} is no error"));
+        }
+    }
+    if let Ok(answer) = run(options().with_logprobs(2)) {
+        if answer.tokens.len() != answer.usage.completion_tokens {
+            violations.push(format!(
+                "log-probabilities of {} tokens for an answer of {}",
+                answer.tokens.len(),
+                answer.usage.completion_tokens
+            ));
+        }
+        if answer
+            .tokens
+            .iter()
+            .any(|token| token.alternatives.len() > 2 || token.logprob > 0.0)
+        {
+            violations.push("log-probabilities above 0, or more alternatives than asked for".to_owned());
+        }
+    }
+    if let Ok(answer) = run(options().with_constraint(Constraint::Regex("yes|no".to_owned()))) {
+        let whole = matches!(answer.finish, FinishReason::Stop);
+        if !["yes", "no"]
+            .iter()
+            .any(|word| *word == answer.text || !whole && word.starts_with(&answer.text))
+        {
+            violations.push(format!("the constraint `yes|no` gave {:?}", answer.text));
+        }
+    }
+    if let Ok(answer) = run(options().with_stop("e"))
+        && answer.text.contains('e')
+    {
+        violations.push(format!("the stop text `e` is in the answer {:?}", answer.text));
+    }
 }
 
 fn distance(a: &[f32], b: &[f32]) -> f32 {

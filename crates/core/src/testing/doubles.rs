@@ -174,6 +174,15 @@ impl Generator for ScriptedGenerator {
     }
 
     fn stream(&self, prompt: Prompt, options: GenerateOptions) -> Result<TokenStream> {
+        options.check()?;
+        // What chooses among tokens has no choice here; what changes or reports them would be missed.
+        let chooses = ["top_k", "top_p", "min_p", "stop", "ignore_end"];
+        if let Some(option) = options.first_beyond(&chooses) {
+            return Err(Error::UnsupportedOption {
+                generator: self.id().to_owned(),
+                option,
+            });
+        }
         let prompt_tokens = self.count(&prompt)?.get();
         self.prompts
             .lock()
@@ -190,6 +199,8 @@ impl Generator for ScriptedGenerator {
                 "no answer is left in the script",
             ));
         };
+        let end = options.stop.iter().filter_map(|stop| answer.find(stop)).min();
+        let answer = &answer[..end.unwrap_or(answer.len())];
         let words: Vec<String> = answer.split_inclusive(' ').map(str::to_owned).collect();
         let finish = if words.len() > options.max_tokens {
             FinishReason::Length

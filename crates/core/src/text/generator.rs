@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::embedder::TokenCount;
+use super::generate_options::GenerateOptions;
 use super::prompt::Prompt;
 use crate::error::{Error, Result};
 
@@ -78,66 +79,6 @@ pub trait Generator: Send + Sync {
     }
 }
 
-/// How to continue a prompt.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct GenerateOptions {
-    /// Tokens of the answer at most.
-    pub max_tokens: usize,
-    /// 0 takes the most probable token; 1 samples from the model's own distribution.
-    pub temperature: f32,
-    /// Sample among this many most probable tokens only.
-    pub top_k: Option<usize>,
-    /// Sample among the most probable tokens that reach this probability together.
-    pub top_p: Option<f32>,
-    /// Sample among tokens at least this fraction as probable as the most probable one.
-    pub min_p: Option<f32>,
-    /// Seed of the sampling.
-    pub seed: u64,
-    /// Texts that end the answer; they are not part of it.
-    pub stop: Vec<String>,
-}
-
-impl Default for GenerateOptions {
-    fn default() -> Self {
-        Self {
-            max_tokens: 512,
-            temperature: 0.0,
-            top_k: None,
-            top_p: None,
-            min_p: None,
-            seed: 0,
-            stop: Vec::new(),
-        }
-    }
-}
-
-impl GenerateOptions {
-    /// At most this many tokens.
-    pub fn with_max_tokens(mut self, max_tokens: usize) -> Self {
-        self.max_tokens = max_tokens;
-        self
-    }
-
-    /// This temperature; 0 is greedy.
-    pub fn with_temperature(mut self, temperature: f32) -> Self {
-        self.temperature = temperature;
-        self
-    }
-
-    /// This seed.
-    pub fn with_seed(mut self, seed: u64) -> Self {
-        self.seed = seed;
-        self
-    }
-
-    /// One more text that ends the answer.
-    pub fn with_stop(mut self, stop: impl Into<String>) -> Self {
-        self.stop.push(stop.into());
-        self
-    }
-}
-
 /// Why a continuation ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -165,12 +106,29 @@ impl std::ops::AddAssign for Usage {
     }
 }
 
+/// A token of an answer with its log-probabilities (natural logarithm) in the model's own distribution.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TokenLogprob {
+    /// The id in the model's vocabulary; `None` where the model does not tell.
+    pub id: Option<u32>,
+    /// The token's own text; not always whole characters, which then show as U+FFFD.
+    pub text: String,
+    /// The log-probability.
+    pub logprob: f32,
+    /// The most probable tokens, best first, if they were asked for; the token itself may be among them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub alternatives: Vec<TokenLogprob>,
+}
+
 /// What a stream yields.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum GenerateEvent {
     /// The next piece of text, always whole characters.
     Text(String),
+    /// The next token, if [`GenerateOptions::logprobs`] asks for them; its text may come later or not at all (it is held
+    /// back while a character or a stop text is incomplete).
+    Token(TokenLogprob),
     /// The end.
     Done {
         /// Why it ended.
@@ -194,11 +152,19 @@ impl TokenStream {
     /// # Errors
     /// The first error of the stream, or [`Error::External`] when it ends without [`GenerateEvent::Done`].
     pub fn collect_all(self) -> Result<Generation> {
-        let mut text = String::new();
+        let (mut text, mut tokens) = (String::new(), Vec::new());
         for event in self {
             match event? {
                 GenerateEvent::Text(piece) => text.push_str(&piece),
-                GenerateEvent::Done { finish, usage } => return Ok(Generation { text, finish, usage }),
+                GenerateEvent::Token(token) => tokens.push(token),
+                GenerateEvent::Done { finish, usage } => {
+                    return Ok(Generation {
+                        text,
+                        tokens,
+                        finish,
+                        usage,
+                    });
+                }
             }
         }
         Err(Error::external(
@@ -223,10 +189,13 @@ impl std::fmt::Debug for TokenStream {
 }
 
 /// A whole continuation.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Generation {
     /// The text.
     pub text: String,
+    /// Its tokens, if [`GenerateOptions::logprobs`] asked for them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tokens: Vec<TokenLogprob>,
     /// Why it ended.
     pub finish: FinishReason,
     /// What it took.

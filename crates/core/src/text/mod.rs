@@ -4,10 +4,12 @@
 //! a document is [`Document`] → [`Chunk`] → [`Embeddings`].
 
 mod chunk;
+mod constraint;
 mod document;
 mod embedder;
 mod filter;
 mod forward;
+mod generate_options;
 mod generator;
 mod metadata;
 mod prompt;
@@ -17,12 +19,12 @@ mod score;
 mod span;
 
 pub use chunk::{Chunk, ScoredChunk};
+pub use constraint::Constraint;
 pub use document::{Document, Locator, Marker};
 pub use embedder::{Embedder, Embeddings, Role, TokenCount};
 pub use filter::Filter;
-pub use generator::{
-    FinishReason, GenerateEvent, GenerateOptions, Generation, Generator, TokenStream, Usage,
-};
+pub use generate_options::{GenerateOptions, Overflow};
+pub use generator::{FinishReason, GenerateEvent, Generation, Generator, TokenLogprob, TokenStream, Usage};
 pub use metadata::{Metadata, Value};
 pub use prompt::{Message, MessageRole, Prompt};
 pub use query::Query;

@@ -13,7 +13,6 @@ use super::environment::{self, NAME};
 use super::guard::{Guard, RenderedPrompt};
 use super::source::{self, DEFAULT, TemplateSource};
 use crate::error::{Error, Result};
-use crate::models::TextTokenizer;
 use crate::text::{Message, MessageRole};
 use crate::weights::ModelFiles;
 
@@ -106,16 +105,17 @@ impl ChatTemplate {
     pub fn new(source: &str) -> Result<Self> {
         let path = PathBuf::from("chat template");
         let text = source.to_owned();
-        Self::build(TemplateSource { path, text }, BTreeMap::new(), Vec::new())
+        Self::build(TemplateSource { path, text }, BTreeMap::new())
     }
 
     /// The template of a model folder: `chat_template.jinja`, `chat_template.json`, or `chat_template` of
-    /// `tokenizer_config.json`, in that order; `None` where there is none.
+    /// `tokenizer_config.json`, in that order; `None` where there is none. Say with
+    /// [`ChatTemplate::with_control_tokens`] what text of messages must not become.
     ///
     /// # Errors
     /// [`Error::ChatTemplate`], and those of reading the files.
-    pub fn load(files: &ModelFiles, tokenizer: &TextTokenizer) -> Result<Option<Self>> {
-        Self::load_named(files, tokenizer, DEFAULT)
+    pub fn load(files: &ModelFiles) -> Result<Option<Self>> {
+        Self::load_named(files, DEFAULT)
     }
 
     /// A template of another name, such as `tool_use` or `rag`: from `additional_chat_templates`, or from the list in
@@ -123,7 +123,7 @@ impl ChatTemplate {
     ///
     /// # Errors
     /// As [`ChatTemplate::load`], and [`Error::InvalidArgument`] for a name that is none.
-    pub fn load_named(files: &ModelFiles, tokenizer: &TextTokenizer, name: &str) -> Result<Option<Self>> {
+    pub fn load_named(files: &ModelFiles, name: &str) -> Result<Option<Self>> {
         let Some(found) = source::find(files, name)? else {
             return Ok(None);
         };
@@ -131,8 +131,7 @@ impl ChatTemplate {
             .into_iter()
             .map(|(name, text)| (name.to_owned(), text))
             .collect();
-        let control_tokens = tokenizer.control_tokens(&found.text);
-        Self::build(found, tokens, control_tokens).map(Some)
+        Self::build(found, tokens).map(Some)
     }
 
     /// The same template with the text of a special token, such as `bos_token`.
@@ -201,11 +200,7 @@ impl ChatTemplate {
         Ok(guard.unmark(&marked))
     }
 
-    fn build(
-        found: TemplateSource,
-        tokens: BTreeMap<String, String>,
-        control_tokens: Vec<String>,
-    ) -> Result<Self> {
+    fn build(found: TemplateSource, tokens: BTreeMap<String, String>) -> Result<Self> {
         let environment =
             environment::environment(&found.text, None).map_err(|error| failed(&found.path, error))?;
         let mut template = Self {
@@ -213,7 +208,7 @@ impl ChatTemplate {
             source: found.text,
             environment,
             tokens,
-            control_tokens,
+            control_tokens: Vec::new(),
             date: None,
             shape: Shape {
                 parts: false,

@@ -28,6 +28,18 @@ pub(super) fn request(
         )
         .into());
     }
+    let sent = [
+        "top_k",
+        "top_p",
+        "min_p",
+        "stop",
+        "frequency_penalty",
+        "presence_penalty",
+        "logit_bias",
+    ];
+    if let Some(option) = options.first_beyond(&sent) {
+        return Err(unsupported(option, "the protocol of chat completions does not carry it").into());
+    }
     if i64::try_from(options.seed).is_err() {
         return Err(unsupported("seed", "the protocol has seeds below 2^63 only").into());
     }
@@ -59,6 +71,21 @@ pub(super) fn request(
     if !options.stop.is_empty() {
         body.insert("stop".to_owned(), json!(options.stop));
     }
+    for (name, penalty) in [
+        ("frequency_penalty", options.frequency_penalty),
+        ("presence_penalty", options.presence_penalty),
+    ] {
+        if penalty != 0.0 {
+            body.insert(name.to_owned(), decimal(name, penalty)?);
+        }
+    }
+    if !options.logit_bias.is_empty() {
+        let bias = options.logit_bias.iter();
+        let bias: Result<Map<String, Value>> = bias
+            .map(|(token, &bias)| Ok((token.to_string(), decimal("logit_bias", bias)?)))
+            .collect();
+        body.insert("logit_bias".to_owned(), Value::Object(bias?));
+    }
     if let Some(top_k) = options.top_k {
         extension("top_k", server)?;
         body.insert("top_k".to_owned(), top_k.into());
@@ -67,6 +94,7 @@ pub(super) fn request(
         extension("min_p", server)?;
         body.insert("min_p".to_owned(), decimal("min_p", min_p)?);
     }
+    options.check()?;
     for (name, value) in &server.extra {
         body.insert(name.clone(), value.clone());
     }
@@ -217,6 +245,11 @@ mod tests {
         let mut options = default();
         options.min_p = Some(0.1);
         assert_eq!(option_of(options), "min_p");
+        assert_eq!(option_of(default().with_logprobs(2)), "logprobs");
+        assert_eq!(
+            option_of(default().with_repetition_penalty(1.1)),
+            "repetition_penalty"
+        );
         assert_eq!(option_of(default().with_max_tokens(0)), "max_tokens");
         assert_eq!(option_of(default().with_seed(u64::MAX)), "seed");
         let not_finite = body(&default().with_temperature(f32::NAN), &server());

@@ -1,5 +1,6 @@
 //! A causal language model as a folder holds it: decoder and tokenizer.
 
+mod generation_config;
 mod model;
 
 pub use model::CausalLm;

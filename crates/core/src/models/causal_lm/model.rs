@@ -3,11 +3,14 @@
 //! Letters: `t` tokens of all texts, `v` vocabulary.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor};
 
 use super::super::decoder::{Decoder, DecoderConfig};
 use super::super::tokenizer::TextTokenizer;
+use super::generation_config;
+use crate::chat::ChatTemplate;
 use crate::error::Result;
 use crate::nn::{Context, KvCache};
 use crate::weights::{LoadReport, ModelFiles};
@@ -30,7 +33,9 @@ use crate::weights::{LoadReport, ModelFiles};
 #[derive(Debug)]
 pub struct CausalLm {
     decoder: Decoder,
-    tokenizer: TextTokenizer,
+    tokenizer: Arc<TextTokenizer>,
+    chat_template: Option<Arc<ChatTemplate>>,
+    end_tokens: Vec<u32>,
     report: LoadReport,
 }
 
@@ -46,18 +51,25 @@ impl CausalLm {
     /// Loads files from a folder or from memory.
     ///
     /// # Errors
-    /// As [`Decoder::config`], [`TextTokenizer::load`] and [`crate::weights::Checkpoint::load`];
+    /// As [`Decoder::config`], [`TextTokenizer::load`], [`ChatTemplate::load`] and [`crate::weights::Checkpoint::load`];
     /// [`crate::Error::UnknownId`] when the tokenizer has ids that the table of words lacks.
     pub fn from_files(files: &ModelFiles, device: &Device) -> Result<Self> {
         let config = Decoder::config(files)?;
         let tokenizer = TextTokenizer::load(files)?;
         tokenizer.check_ids(config.names.embed_tokens, config.vocab_size)?;
+        let chat_template = ChatTemplate::load(files)?.map(|template| {
+            let control = tokenizer.control_tokens(template.source());
+            Arc::new(template.with_control_tokens(control))
+        });
+        let end_tokens = generation_config::end_tokens(files, &tokenizer)?;
         let (decoder, report) = files
             .checkpoint()?
             .load(device, |loader| Decoder::load(&config, loader))?;
         Ok(Self {
             decoder,
-            tokenizer,
+            tokenizer: Arc::new(tokenizer),
+            chat_template,
+            end_tokens,
             report,
         })
     }
@@ -82,8 +94,20 @@ impl CausalLm {
 
     /// The tokenizer.
     #[must_use]
-    pub fn tokenizer(&self) -> &TextTokenizer {
+    pub fn tokenizer(&self) -> &Arc<TextTokenizer> {
         &self.tokenizer
+    }
+
+    /// The template by which conversations become text; `None` where the folder has none.
+    #[must_use]
+    pub fn chat_template(&self) -> Option<&Arc<ChatTemplate>> {
+        self.chat_template.as_ref()
+    }
+
+    /// The tokens with which the model ends an answer.
+    #[must_use]
+    pub fn end_tokens(&self) -> &[u32] {
+        &self.end_tokens
     }
 
     /// An empty cache for one sequence of up to `max_tokens` tokens.

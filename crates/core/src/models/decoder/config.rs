@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::names::DecoderNames;
+use super::names::{DecoderNames, MlpNames};
 use super::rope::Rope;
 use crate::nn::Activation;
 
@@ -105,6 +105,54 @@ impl DecoderConfig {
     #[must_use]
     pub fn num_hidden_layers(&self) -> usize {
         self.layers.len()
+    }
+
+    /// Number of weights, a table that serves as output layer too counted once.
+    #[must_use]
+    pub fn parameters(&self) -> u64 {
+        let size = |width: usize| width as u64;
+        let (h, f, v) = (
+            size(self.hidden_size),
+            size(self.intermediate_size),
+            size(self.vocab_size),
+        );
+        let (q, kv) = (
+            size(self.num_attention_heads * self.head_dim),
+            size(self.kv_width()),
+        );
+        let (names, biases) = (&self.names, self.names.biases);
+        let biased = |bias: bool, width: u64| if bias { width } else { 0 };
+        let norm = match self.norm {
+            NormKind::Rms | NormKind::RmsPlusOne => 1,
+            NormKind::Layer => 2,
+        };
+        let head_norms = biased(
+            names.attention.head_norms.is_some(),
+            2 * norm * size(self.head_dim),
+        );
+        let attention = 2 * h * (q + kv)
+            + biased(biases.projections, q + 2 * kv)
+            + biased(biases.attention_output, h)
+            + head_norms;
+        let mlp = match names.mlp {
+            MlpNames::Plain { .. } => 2 * h * f + biased(biases.mlp, f + h),
+            MlpNames::Gated { .. } | MlpNames::GatedStacked { .. } => {
+                3 * h * f + biased(biases.mlp, 2 * f + h)
+            }
+            MlpNames::Experts { .. } => {
+                let experts = self.experts.map_or(0, |experts| size(experts.num_local_experts));
+                experts * 3 * h * f + experts * h
+            }
+        };
+        let output_norms = [names.attention_output_norm, names.mlp_output_norm];
+        let norms = 2 + output_norms.iter().flatten().count() as u64;
+        let positions = match self.positions {
+            Positions::Rotary(_) => 0,
+            Positions::Learned(rows) => size(rows) * h,
+        };
+        let head = biased(!self.tie_word_embeddings, v * h) + biased(biases.lm_head, v);
+        let layers = size(self.layers.len()) * (attention + mlp + norms * norm * h);
+        v * h + positions + layers + norm * h + head
     }
 
     /// Width of the rows of keys, and of values, that a layer keeps for each token.

@@ -10,6 +10,7 @@ use std::error::Error as _;
 use std::path::Path;
 
 use decoders::{Fixture, fixture, fixtures};
+use proptest::prelude::*;
 use ragtune_core::models::{CausalLm, DECODER_FAMILIES, Decoder, DecoderConfig};
 use ragtune_core::weights::ModelFiles;
 use ragtune_core::{Error, device};
@@ -305,6 +306,46 @@ fn damaged_fields_are_named() {
 }
 
 #[test]
+fn every_field_has_an_effect() {
+    for fixture in fixtures() {
+        let fields = fields(&fixture.model_type);
+        let effect = |field: &str, value: Value| {
+            let mut changed = fixture.config.clone();
+            changed[field] = value.clone();
+            let (before, after) = (config(&fixture.config).unwrap(), config(&changed));
+            let same = after.is_ok_and(|after| format!("{after:?}") == format!("{before:?}"));
+            assert!(!same, "{}: {field} {value} changes nothing", fixture.name);
+        };
+        for field in fields.required.iter().chain(fields.sizes) {
+            let other = match fixture.config[*field].as_f64() {
+                Some(size) => json!(2 * size as u64),
+                None => json!(2),
+            };
+            effect(field, other);
+        }
+        for field in fields.switches {
+            let default = matches!(*field, "scale_attn_weights" | "use_parallel_residual");
+            let on = fixture
+                .config
+                .get(*field)
+                .and_then(Value::as_bool)
+                .unwrap_or(default);
+            // Windows that no layer has are neither on nor off.
+            if *field == "use_sliding_window" && !fixture.name.ends_with("window") {
+                continue;
+            }
+            effect(field, json!(!on));
+        }
+        for field in fields.epsilons {
+            effect(field, json!(0.125));
+        }
+        for field in fields.names {
+            effect(field, json!("relu"));
+        }
+    }
+}
+
+#[test]
 fn fields_that_contradict_each_other_are_named() {
     let named = |name: &str, changes: Value, says: &str| {
         let mut fields = fixture(name).config;
@@ -556,4 +597,66 @@ fn tokenizers_must_fit_the_table_of_words() {
     merges.retain(|merge| kept.contains_key(&part(merge)));
     let smaller = smaller.to_string();
     CausalLm::from_files(&with(&files, NAME, smaller.as_bytes()), &device::cpu()).unwrap();
+}
+
+/// Every place of a value inside a configuration, as JSON pointers.
+fn places(value: &Value, at: &str, into: &mut Vec<String>) {
+    match value {
+        Value::Object(fields) => fields
+            .iter()
+            .for_each(|(name, value)| places(value, &format!("{at}/{name}"), into)),
+        Value::Array(values) => values
+            .iter()
+            .enumerate()
+            .for_each(|(i, value)| places(value, &format!("{at}/{i}"), into)),
+        _ => {}
+    }
+    into.push(at.to_owned());
+}
+
+/// Values that a hostile or damaged file may have anywhere.
+fn any_value() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<u64>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        (0u64..300).prop_map(Value::from),
+        (-2.0..2.0).prop_map(|x: f64| Value::from(x)),
+        "[a-z_]{0,12}".prop_map(Value::from),
+        Just(json!("longrope")),
+        Just(json!("dynamic")),
+        Just(json!("yarn")),
+        Just(json!("llama3")),
+    ];
+    leaf.prop_recursive(2, 8, 4, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            prop::collection::btree_map("[a-z_]{0,12}", inner, 0..4)
+                .prop_map(|fields| Value::Object(fields.into_iter().collect())),
+        ]
+    })
+}
+
+proptest! {
+    #[test]
+    fn no_configuration_brings_the_reader_down(
+        which in any::<prop::sample::Index>(),
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any_value()), 1..4),
+    ) {
+        let names = decoders::names();
+        let mut fields = decoders::json(&decoders::folder().join(which.get(&names)).join("config.json"));
+        for (place, value) in changes {
+            let mut all = Vec::new();
+            places(&fields, "", &mut all);
+            if let Some(old) = fields.pointer_mut(place.get(&all).as_str()) {
+                *old = value;
+            }
+        }
+        if let Ok(config) = config(&fields) {
+            prop_assert!(config.parameters() > 0);
+            prop_assert!(config.num_attention_heads.is_multiple_of(config.num_key_value_heads));
+        }
+    }
 }

@@ -129,6 +129,30 @@ fn every_family_loads_wider_numbers_and_shards() {
     }
 }
 
+#[test]
+fn every_family_loads_without_the_prefix_of_its_head() {
+    for fixture in families() {
+        let bare = |name: &String| {
+            let prefixes = ["model.", "transformer.", "gpt_neox."];
+            let inside = prefixes.iter().find_map(|prefix| name.strip_prefix(prefix));
+            inside.unwrap_or(name).to_owned()
+        };
+        let weights: Weights = weights(&fixture)
+            .into_iter()
+            .map(|(name, tensor)| (bare(&name), tensor))
+            .collect();
+        let lm = remade(&fixture, &fixture.config, &weights);
+        assert!(
+            lm.report().unused.is_empty(),
+            "{}: {:?}",
+            fixture.name,
+            lm.report()
+        );
+        let (found, expected) = (forward(&lm, &fixture.texts), forward(&fixture.lm, &fixture.texts));
+        assert_eq!(found, expected, "{}", fixture.name);
+    }
+}
+
 /// The names of the table of words and of the output layer.
 fn tables(model_type: &str) -> (&'static str, &'static str) {
     match model_type {

@@ -188,6 +188,43 @@ fn a_shortened_cache_goes_on_as_a_new_one() {
 }
 
 #[test]
+fn windows_slide_over_texts_much_longer_than_they_are() {
+    for name in [
+        "mistral",
+        "mixtral-window",
+        "qwen2-window",
+        "gemma3",
+        "phi3",
+        "llama",
+    ] {
+        let Fixture { lm, .. } = fixture(name);
+        let v = lm.config().vocab_size;
+        let text: Vec<u32> = (0..1500u32).map(|i| 3 + (i * i + i / 7) % 60).collect();
+        let expected = forward(&lm, &[text.clone()]).remove(0);
+        let mut cache = lm.cache(text.len());
+        let mut goes_on = |cache: &mut KvCache, until: usize| {
+            let ids = &text[cache.len()..until];
+            let context = Context::new(Segments::from_lengths([ids.len()]));
+            let logits = lm.next_logits(ids, &mut [cache], &context).unwrap();
+            let logits = logits.into_data().try_into_vec::<f32>().unwrap();
+            let expected = &expected[(until - 1) * v..until * v];
+            assert_close(&logits, expected, TOLERANCE, &format!("{name}, token {until}"));
+        };
+        for until in [1, 100, 101, 102, 333, 900, 901, 902, 1450, 1451, 1452] {
+            goes_on(&mut cache, until);
+        }
+        // Back to where the window may have dropped what is needed, and on again.
+        for keep in [1440, 700, 3] {
+            let kept = cache.truncate(keep);
+            assert!(kept == keep || kept == 0, "{name}: {kept}");
+            for until in [keep + 1, keep + 40, 1500] {
+                goes_on(&mut cache, until);
+            }
+        }
+    }
+}
+
+#[test]
 fn experts_differ_from_token_to_token() {
     for name in ["mixtral", "mixtral-window"] {
         let expected = fixture(name).expected;

@@ -98,15 +98,25 @@ fn mistrals() {
 
 #[test]
 fn qwens() {
-    let qwen2 = config(&json!({
+    let qwen2 = json!({
         "model_type": "qwen2", "attention_dropout": 0.0, "bos_token_id": 151643, "eos_token_id": 151645,
         "hidden_act": "silu", "hidden_size": 896, "intermediate_size": 4864, "max_position_embeddings": 32768,
         "max_window_layers": 21, "num_attention_heads": 14, "num_hidden_layers": 24, "num_key_value_heads": 2,
         "rms_norm_eps": 1e-6, "rope_theta": 1000000.0, "sliding_window": 32768, "tie_word_embeddings": true,
         "use_sliding_window": false, "vocab_size": 151936,
-    }));
-    assert_eq!(qwen2.parameters(), 494_032_768);
-    assert!(qwen2.layers.iter().all(|layer| layer.sliding_window.is_none()));
+    });
+    assert_eq!(config(&qwen2).parameters(), 494_032_768);
+    assert_eq!(config(&qwen2).max_position_embeddings, 32_768);
+    assert!(
+        config(&qwen2)
+            .layers
+            .iter()
+            .all(|layer| layer.sliding_window.is_none())
+    );
+    // What its publishers add for long texts leaves the length as it is.
+    let mut long = qwen2;
+    long["rope_scaling"] = json!({"factor": 4.0, "original_max_position_embeddings": 32768, "type": "yarn"});
+    assert_eq!(config(&long).max_position_embeddings, 131_072);
     let qwen3 = config(&json!({
         "model_type": "qwen3", "attention_bias": false, "bos_token_id": 151643, "eos_token_id": 151645, "head_dim": 128,
         "hidden_act": "silu", "hidden_size": 1024, "intermediate_size": 3072, "max_position_embeddings": 40960,

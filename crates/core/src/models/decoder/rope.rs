@@ -98,12 +98,14 @@ impl Rope {
         2 * self.usual.len()
     }
 
-    /// Tokens of the longest text that the angles can be stretched to, where the scaling itself stretches
-    /// `max_position_embeddings` (dynamic NTK); `None` where that number is already the longest text.
-    pub fn stretched_context(&self) -> Option<usize> {
+    /// Tokens of the longest text for a `config.json` that says `max_position_embeddings`: dynamic NTK scaling stretches
+    /// that number, and YaRN the length of the training, which some files leave there; others have the longest text.
+    pub fn context(&self, max_position_embeddings: usize) -> usize {
         match &self.scaling {
-            Scaling::Dynamic { factor, trained } => Some((*factor * *trained as f64) as usize),
-            _ => None,
+            Scaling::Dynamic { factor, trained } | Scaling::Yarn { factor, trained, .. } => {
+                max_position_embeddings.max((*factor * *trained as f64) as usize)
+            }
+            _ => max_position_embeddings,
         }
     }
 

@@ -63,7 +63,7 @@ pub(super) fn config(file: &ConfigFile, model_type: &str) -> Result<DecoderConfi
         num_attention_heads: heads.num_attention_heads,
         num_key_value_heads: heads.num_key_value_heads,
         head_dim: heads.head_dim,
-        max_position_embeddings: rope.stretched_context().unwrap_or(max_position_embeddings),
+        max_position_embeddings: rope.context(max_position_embeddings),
         hidden_act: shape::activation(file, "hidden_act", Activation::Gelu)?,
         embedding_scale: 1.0,
         norm: NormKind::Layer,

@@ -100,7 +100,10 @@ pub(super) fn read_with(
     };
     let max_position_embeddings = file.size("max_position_embeddings", 1..=MAX_TABLE_ROWS)?;
     let ropes = rotations(heads, max_position_embeddings)?;
-    let stretched = ropes.iter().filter_map(Rope::stretched_context).max();
+    let context = ropes
+        .iter()
+        .map(|rope| rope.context(max_position_embeddings))
+        .max();
     Ok(DecoderConfig {
         path: file.path().to_owned(),
         model_type: model_type.to_owned(),
@@ -110,7 +113,7 @@ pub(super) fn read_with(
         num_attention_heads: heads.num_attention_heads,
         num_key_value_heads: heads.num_key_value_heads,
         head_dim: heads.head_dim,
-        max_position_embeddings: stretched.unwrap_or(max_position_embeddings),
+        max_position_embeddings: context.unwrap_or(max_position_embeddings),
         hidden_act: shape::activation(file, "hidden_act", Activation::Silu)?,
         embedding_scale: 1.0,
         norm: NormKind::Rms,

@@ -41,7 +41,6 @@ pub struct ChatTemplate {
     environment: Environment<'static>,
     tokens: BTreeMap<String, String>,
     control_tokens: Vec<String>,
-    date: Option<ChatDate>,
     shape: Shape,
 }
 
@@ -151,12 +150,27 @@ impl ChatTemplate {
     ///
     /// # Errors
     /// [`Error::ChatTemplate`], which the text has passed before.
-    pub fn with_date(mut self, date: ChatDate) -> Result<Self> {
-        self.date = Some(date);
-        self.environment =
-            environment::environment(&self.source, self.date).map_err(|error| failed(&self.path, error))?;
-        self.shape = self.find_shape();
-        Ok(self)
+    pub fn with_date(self, date: ChatDate) -> Result<Self> {
+        self.dated(date)
+    }
+
+    /// A copy with a date for `strftime_now`.
+    ///
+    /// # Errors
+    /// As [`ChatTemplate::with_date`].
+    pub fn dated(&self, date: ChatDate) -> Result<Self> {
+        let environment =
+            environment::environment(&self.source, Some(date)).map_err(|error| failed(&self.path, error))?;
+        let mut template = Self {
+            path: self.path.clone(),
+            source: self.source.clone(),
+            environment,
+            tokens: self.tokens.clone(),
+            control_tokens: self.control_tokens.clone(),
+            shape: self.shape,
+        };
+        template.shape = template.find_shape();
+        Ok(template)
     }
 
     /// The template's text.
@@ -209,7 +223,6 @@ impl ChatTemplate {
             environment,
             tokens,
             control_tokens: Vec::new(),
-            date: None,
             shape: Shape {
                 parts: false,
                 system: true,

@@ -6,6 +6,8 @@ use super::TextTokenizer;
 use super::vocabulary::byte_token;
 use crate::error::{Error, Result};
 
+/// Tokens of a prompt that its continuation is decoded behind.
+const TOKENS_BEFORE: usize = 16;
 /// What stands in a text for bytes that are no character.
 const REPLACEMENT: char = '\u{FFFD}';
 
@@ -61,7 +63,8 @@ fn clean_up(text: &str) -> String {
     .fold(text.to_owned(), |text, (from, to)| text.replace(from, to))
 }
 
-/// Tokens to text piece by piece; the pieces together are [`TextTokenizer::decode`] of all tokens.
+/// Tokens to text piece by piece; the pieces together are [`TextTokenizer::decode`] of all tokens, or, behind a prompt,
+/// what they add to its text.
 ///
 /// A piece holds whole characters only: bytes of a character that is not complete yet are held back. Where a tokenizer
 /// spells characters in byte tokens (`<0xE2>`), a run of them is held back until it ends, since one wrong byte in it
@@ -88,8 +91,12 @@ pub struct Detokenizer {
     window: usize,
     /// Tokens whose text was given out.
     given: usize,
-    /// All text that was given out.
+    /// Tokens that stood there before.
+    before: usize,
+    /// The text of the tokens before, and all text that was given out.
     text: String,
+    /// Bytes of the text of the tokens before.
+    before_bytes: usize,
 }
 
 impl Detokenizer {
@@ -102,18 +109,40 @@ impl Detokenizer {
             ids: Vec::new(),
             window: 0,
             given: 0,
+            before: 0,
             text: String::new(),
+            before_bytes: 0,
         }
     }
 
-    /// The tokens so far.
-    pub fn ids(&self) -> &[u32] {
-        &self.ids
+    /// Behind a prompt: a space at the beginning of the continuation stays, which a decoder strips at the beginning of a
+    /// text.
+    ///
+    /// # Errors
+    /// [`Error::Tokenizer`] when the tokenizer's decoder fails.
+    pub fn behind(tokenizer: Arc<TextTokenizer>, prompt: &[u32]) -> Result<Self> {
+        let mut detokenizer = Self::new(tokenizer);
+        let tail = &prompt[prompt.len().saturating_sub(TOKENS_BEFORE)..];
+        let text = detokenizer.tokenizer.decode(tail)?;
+        // A prompt that ends inside a character would turn it into other text with its next token.
+        if !text.is_empty() && !text.ends_with(REPLACEMENT) {
+            detokenizer.ids = tail.to_vec();
+            detokenizer.given = tail.len();
+            detokenizer.before = tail.len();
+            detokenizer.before_bytes = text.len();
+            detokenizer.text = text;
+        }
+        Ok(detokenizer)
+    }
+
+    /// Number of tokens so far, those of the prompt left out.
+    pub fn tokens(&self) -> usize {
+        self.ids.len() - self.before
     }
 
     /// The text that was given out so far.
     pub fn text(&self) -> &str {
-        &self.text
+        &self.text[self.before_bytes..]
     }
 
     /// The text that a token completes; often its own, sometimes none.

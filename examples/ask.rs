@@ -5,9 +5,11 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
+use ragtune::core::device::DeviceSpec;
 use ragtune::retrieve::{Mode, SearchOptions, SyncEvent, SyncOptions, SyncReport};
-use ragtune::{Answer, Filter, KnowledgeBase, Query, Rag};
+use ragtune::{Answer, Filter, GenerateOptions, Generator, KnowledgeBase, Query, Rag};
 use ragtune_examples::embedder::EmbedderChoice;
+use ragtune_examples::language_model::ModelArgs;
 use ragtune_examples::{Outcome, filter, output, progress};
 use serde_json::{Value, json};
 
@@ -16,7 +18,7 @@ const SKIPPED_SHOWN: usize = 10;
 
 /// Answer a question from a folder of documents, with sources, offline.
 ///
-/// The folder is indexed on the first run; later runs read only what has changed. Without FOLDER and QUESTION the
+/// Sentences are quoted, or written by a language model (--model) that cites what it read. The folder is indexed on the first run; later runs read only what has changed. Without FOLDER and QUESTION the
 /// program answers a question about ragtune from its own documentation.
 #[derive(Parser)]
 #[command(
@@ -25,6 +27,7 @@ const SKIPPED_SHOWN: usize = 10;
   ask notes \"When does the contract with the landlord end?\"
   ask notes \"Who is invited?\" --filter path^=2025/ --filter format=markdown
   ask src \"Where are spans checked?\" --mode lexical --top-k 3
+  ask notes \"Which tea is the strongest?\" --model models/qwen3-0.6b
   ask notes \"...\" --embedder hub:sentence-transformers/multi-qa-MiniLM-L6-cos-v1 --json"
 )]
 struct Args {
@@ -36,6 +39,16 @@ struct Args {
     /// Sentence encoder: `builtin`, a model folder, or `hub:OWNER/NAME`
     #[arg(long, default_value = "builtin")]
     embedder: EmbedderChoice,
+    /// Language model that writes the answer from the passages, citing them: a folder in Hugging Face layout, or
+    /// `hub:OWNER/NAME`; without it, sentences are quoted
+    #[arg(long, value_name = "DIR")]
+    model: Option<String>,
+    /// Where the language model runs: cpu, wgpu, wgpu:N, cuda, cuda:N
+    #[arg(long, default_value = "cpu", requires = "model")]
+    device: DeviceSpec,
+    /// Tokens of a written answer at most [default: 512, at most a quarter of the model's context]
+    #[arg(long, value_name = "N", requires = "model")]
+    max_tokens: Option<usize>,
     /// Where the index is kept, one for each FOLDER [default: a folder of this program in the user's cache]
     #[arg(long, value_name = "DIR", conflicts_with = "in_memory")]
     store: Option<PathBuf>,
@@ -102,7 +115,20 @@ fn ask(args: &Args) -> Outcome {
         Err(error) => return Err(error.into()),
     }
 
-    let rag = Rag::builder().retriever(base).build()?;
+    let mut rag = Rag::builder().retriever(base);
+    if let Some(model) = &args.model {
+        let model = ModelArgs {
+            model: model.clone(),
+            device: args.device,
+            context_tokens: None,
+        };
+        let generator = model.load()?;
+        let max_tokens = args.max_tokens.unwrap_or(512.min(generator.context_tokens() / 4));
+        rag = rag
+            .generate_options(GenerateOptions::default().with_max_tokens(max_tokens))
+            .generator(generator);
+    }
+    let rag = rag.build()?;
     let mut query = Query::new(question).with_top_k(args.top_k);
     if let Some(filter) = filter::all(&args.filter) {
         query = query.with_filter(filter);

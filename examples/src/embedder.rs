@@ -7,6 +7,8 @@ use std::str::FromStr;
 use ragtune::Encoder;
 use ragtune::core::device;
 
+use crate::hub;
+
 /// Which sentence encoder an example uses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EmbedderChoice {
@@ -50,54 +52,9 @@ impl EmbedderChoice {
         match self {
             Self::Builtin => Ok(Encoder::builtin()?),
             Self::Folder(folder) => Ok(Encoder::load(folder, &device::cpu())?),
-            Self::Hub(name) => hub(name),
+            Self::Hub(name) => Ok(Encoder::load(hub::folder(name)?, &device::cpu())?),
         }
     }
-}
-
-#[cfg(feature = "hub")]
-fn hub(name: &str) -> Result<Encoder, Box<dyn std::error::Error>> {
-    use std::sync::Mutex;
-
-    use ragtune::core::hub::{Hub, HubEvent};
-
-    use crate::progress;
-
-    let bar = Mutex::new(None);
-    let fetched = Hub::from_env().with_progress(move |event| {
-        let Ok(mut bar) = bar.lock() else { return };
-        match event {
-            HubEvent::Progress {
-                file,
-                bytes_done,
-                bytes_total,
-            } => {
-                let bar = bar.get_or_insert_with(|| progress::bytes(file));
-                bar.set_length(bytes_total);
-                bar.set_position(bytes_done);
-            }
-            HubEvent::Finished { .. } => {
-                if let Some(done) = bar.take() {
-                    done.finish_and_clear();
-                }
-            }
-            HubEvent::Retry {
-                file,
-                attempt,
-                reason,
-            } => eprintln!("{file}: retry {attempt}: {reason}"),
-            HubEvent::Fallback { repo, commit, reason } => {
-                eprintln!("{repo}: using the copy in the cache, commit {commit}: {reason}");
-            }
-            _ => {}
-        }
-    });
-    Ok(Encoder::load(fetched.fetch(name)?, &device::cpu())?)
-}
-
-#[cfg(not(feature = "hub"))]
-fn hub(name: &str) -> Result<Encoder, Box<dyn std::error::Error>> {
-    Err(format!("hub:{name} needs the feature `hub`: run the example with --features hub").into())
 }
 
 #[cfg(test)]

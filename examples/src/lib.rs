@@ -1,7 +1,9 @@
-//! What the command lines of the examples share: choosing an encoder, filters, progress, output.
+//! What the command lines of the examples share: choosing models, filters, progress, output.
 
 pub mod embedder;
 pub mod filter;
+pub mod hub;
+pub mod language_model;
 pub mod output;
 pub mod progress;
 pub mod table;

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that meets them fails")]
 
 mod embeddings;
+mod real;
 mod retries;
 mod server;
 

@@ -1,8 +1,9 @@
-//! What the command lines of the examples share: choosing models, filters, progress, output.
+//! What the command lines of the examples share: choosing models, filters, progress, output; and what has tests.
 
 pub mod embedder;
 pub mod filter;
 pub mod hub;
+pub mod inspect;
 pub mod language_model;
 pub mod output;
 pub mod progress;

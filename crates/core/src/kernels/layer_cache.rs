@@ -26,10 +26,7 @@ impl LayerCache {
     /// A cache for up to `max_tokens` tokens of rows of `width = g d` components.
     #[must_use]
     pub fn new(width: usize, max_tokens: usize, window: Option<usize>, device: &Device) -> Self {
-        let rows = match window {
-            Some(window) => max_tokens.min(window.saturating_add(SLACK_ROWS)),
-            None => max_tokens,
-        };
+        let rows = Self::rows_for(max_tokens, window);
         Self {
             width,
             window,
@@ -37,6 +34,20 @@ impl LayerCache {
             held: 0,
             keys: Tensor::zeros([rows, width], device),
             values: Tensor::zeros([rows, width], device),
+        }
+    }
+
+    /// Bytes that a cache of this shape allocates.
+    #[must_use]
+    pub fn bytes_for(width: usize, max_tokens: usize, window: Option<usize>) -> usize {
+        let rows = Self::rows_for(max_tokens, window);
+        rows.saturating_mul(width).saturating_mul(2 * size_of::<f32>())
+    }
+
+    fn rows_for(max_tokens: usize, window: Option<usize>) -> usize {
+        match window {
+            Some(window) => max_tokens.min(window.saturating_add(SLACK_ROWS)),
+            None => max_tokens,
         }
     }
 

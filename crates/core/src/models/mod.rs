@@ -23,5 +23,5 @@ pub use decoder::{
     RopeRegime,
 };
 pub use encoder::{EncoderConfig, EncoderModel, FAMILIES};
-pub use sentence::{Encoder, PoolingMode};
+pub use sentence::{Encoder, PoolingMode, SentenceModule};
 pub use tokenizer::{Detokenizer, Encoded, TextTokenizer, Tokens};

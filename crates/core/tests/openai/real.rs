@@ -45,7 +45,10 @@ fn a_real_server_answers_streamed_and_whole() {
         let Some(GenerateEvent::Done { finish, usage }) = events.last() else {
             panic!("{events:?}")
         };
-        assert!(usage.prompt_tokens > 0 && usage.completion_tokens <= 12, "{usage:?}");
+        assert!(
+            usage.prompt_tokens > 0 && usage.completion_tokens <= 12,
+            "{usage:?}"
+        );
         assert!(matches!(finish, FinishReason::Stop | FinishReason::Length));
     }
     // The same seed gives the same text.

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::names::{DecoderNames, MlpNames};
 use super::rope::Rope;
+use crate::kernels::LayerCache;
 use crate::nn::Activation;
 
 /// The shape of a decoder. Fields carry the names of Llama's `config.json`, also where a family has its own.
@@ -159,5 +160,13 @@ impl DecoderConfig {
     #[must_use]
     pub fn kv_width(&self) -> usize {
         self.num_key_value_heads * self.head_dim
+    }
+
+    /// Bytes of the cache of one sequence of up to `max_tokens` tokens.
+    #[must_use]
+    pub fn cache_bytes(&self, max_tokens: usize) -> usize {
+        let layer =
+            |layer: &LayerConfig| LayerCache::bytes_for(self.kv_width(), max_tokens, layer.sliding_window);
+        self.layers.iter().map(layer).fold(0, usize::saturating_add)
     }
 }

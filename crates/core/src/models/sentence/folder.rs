@@ -24,10 +24,22 @@ const TRANSFORMER_CONFIGS: [&str; 4] = [
     "sentence_xlm-roberta_config.json",
 ];
 
-/// An entry of `modules.json`.
-#[derive(Deserialize)]
-struct Entry {
-    path: String,
+/// A module of a sentence-transformers folder, as its `modules.json` lists it.
+///
+/// ```
+/// use ragtune_core::models::SentenceModule;
+/// use ragtune_core::weights::ModelFiles;
+///
+/// let modules = br#"[{"path": "", "type": "sentence_transformers.models.Transformer"}]"#.as_slice();
+/// let files = ModelFiles::in_memory("model", [("modules.json", modules)]);
+/// let modules = SentenceModule::list(&files)?.unwrap_or_default();
+/// assert_eq!(modules[0].class(), "Transformer");
+/// # Ok::<(), ragtune_core::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct SentenceModule {
+    /// Its folder inside the model's; empty for that itself.
+    pub path: String,
     #[serde(rename = "type")]
     class: String,
 }
@@ -53,7 +65,7 @@ pub(super) enum Step {
 /// `modules.json`.
 pub(in crate::models) fn transformer_files(files: &ModelFiles) -> Result<ModelFiles> {
     Ok(
-        match entries(files)?.and_then(|entries| entries.into_iter().next()) {
+        match SentenceModule::list(files)?.and_then(|modules| modules.into_iter().next()) {
             Some(transformer) => files.sub(&transformer.path),
             None => files.clone(),
         },
@@ -91,7 +103,11 @@ impl Head {
         let mut pooling = None;
         let mut steps = Vec::new();
         let mut dim = hidden_size;
-        for entry in entries(files)?.unwrap_or_default().into_iter().skip(1) {
+        for entry in SentenceModule::list(files)?
+            .unwrap_or_default()
+            .into_iter()
+            .skip(1)
+        {
             let folder = files.sub(&entry.path);
             match (entry.class(), &pooling) {
                 ("Pooling", None) => {
@@ -141,35 +157,40 @@ impl Head {
     }
 }
 
-impl Entry {
-    /// `Pooling` of `sentence_transformers.models.Pooling`.
-    fn class(&self) -> &str {
+impl SentenceModule {
+    /// The modules in their order, the transformer first; `None` for a folder without `modules.json`.
+    ///
+    /// # Errors
+    /// [`Error::Io`], [`Error::Json`], [`Error::Config`] for a path that leads out of the folder, and
+    /// [`Error::Unsupported`] when the first one is no transformer.
+    pub fn list(files: &ModelFiles) -> Result<Option<Vec<Self>>> {
+        let Some(modules) = files.json::<Vec<Self>>(MODULES)? else {
+            return Ok(None);
+        };
+        for module in &modules {
+            let plain = |part: &str| !matches!(part, "." | "..") && !part.contains(['\\', ':']);
+            if module.path.starts_with('/') || !module.path.split('/').all(plain) {
+                return Err(Error::Config {
+                    path: files.path(MODULES),
+                    field: "path".to_owned(),
+                    found: module.path.clone(),
+                    expected: "a folder inside the model's folder".to_owned(),
+                });
+            }
+        }
+        match modules.first() {
+            Some(first) if first.class() == "Transformer" => Ok(Some(modules)),
+            Some(first) => Err(unsupported(files, first.class.clone())),
+            None => Err(unsupported(files, "no module".to_owned())),
+        }
+    }
+
+    /// What it is: `Pooling` of `sentence_transformers.models.Pooling`.
+    pub fn class(&self) -> &str {
         self.class
             .rsplit('.')
             .next()
             .map_or(self.class.as_str(), |class| class)
-    }
-}
-
-fn entries(files: &ModelFiles) -> Result<Option<Vec<Entry>>> {
-    let Some(entries) = files.json::<Vec<Entry>>(MODULES)? else {
-        return Ok(None);
-    };
-    for entry in &entries {
-        let plain = |part: &str| !matches!(part, "." | "..") && !part.contains(['\\', ':']);
-        if entry.path.starts_with('/') || !entry.path.split('/').all(plain) {
-            return Err(Error::Config {
-                path: files.path(MODULES),
-                field: "path".to_owned(),
-                found: entry.path.clone(),
-                expected: "a folder inside the model's folder".to_owned(),
-            });
-        }
-    }
-    match entries.first() {
-        Some(first) if first.class() == "Transformer" => Ok(Some(entries)),
-        Some(first) => Err(unsupported(files, first.class.clone())),
-        None => Err(unsupported(files, "no module".to_owned())),
     }
 }
 

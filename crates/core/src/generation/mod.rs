@@ -12,13 +12,12 @@ pub mod processors;
 mod random;
 mod sampler;
 mod sequence;
-mod stop;
 mod streams;
 
+pub use crate::text::StopTexts;
 pub use decode::PREFILL_TOKENS;
 pub use limits::{Room, fit};
 pub use local::LocalGenerator;
 pub use perplexity::{Perplexity, perplexity};
 pub use random::Random;
 pub use sampler::{Chosen, Sampler};
-pub use stop::StopTexts;

@@ -1,11 +1,11 @@
 //! One answer in the making: its cache, what was chosen, and the text that can be given out.
 
 use super::sampler::Sampler;
-use super::stop::StopTexts;
 use crate::adapters::AdapterStack;
 use crate::error::Result;
 use crate::models::{CausalLm, Detokenizer};
 use crate::nn::KvCache;
+use crate::text::StopTexts;
 use crate::text::{FinishReason, GenerateEvent, GenerateOptions, TokenLogprob, Usage};
 
 /// One answer in the making.

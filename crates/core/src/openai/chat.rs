@@ -6,7 +6,22 @@ use serde_json::{Map, Value, json};
 use super::error::OpenAiError;
 use super::options::{OpenAiOptions, TokenLimit};
 use crate::error::{Error, Result};
-use crate::text::{GenerateOptions, Prompt, Usage};
+use crate::text::{Constraint, GenerateOptions, Prompt, TokenLogprob, Usage};
+
+/// Options beyond the token limit, temperature and seed that the protocol, or its usual extension, carries.
+const CARRIED: [&str; 9] = [
+    "top_k",
+    "top_p",
+    "min_p",
+    "stop",
+    "frequency_penalty",
+    "presence_penalty",
+    "logit_bias",
+    "logprobs",
+    "constraint",
+];
+/// The bias with which a token does not occur, as the protocol's reference says.
+const FORBIDDEN: f32 = -100.0;
 
 /// The body of a request. An option that the protocol does not have is an error, never left out.
 pub(super) fn request(
@@ -15,29 +30,11 @@ pub(super) fn request(
     options: &GenerateOptions,
     server: &OpenAiOptions,
 ) -> Result<Map<String, Value>> {
+    options.check()?;
     if prompt.messages.is_empty() {
-        return Err(Error::InvalidArgument {
-            argument: "prompt",
-            reason: "it has no message".to_owned(),
-        });
+        return Err(Error::EmptyPrompt);
     }
-    if options.max_tokens == 0 {
-        return Err(unsupported(
-            "max_tokens",
-            "servers take 0 as no limit; ask for 1 token at least",
-        )
-        .into());
-    }
-    let sent = [
-        "top_k",
-        "top_p",
-        "min_p",
-        "stop",
-        "frequency_penalty",
-        "presence_penalty",
-        "logit_bias",
-    ];
-    if let Some(option) = options.first_beyond(&sent) {
+    if let Some(option) = options.first_beyond(&CARRIED) {
         return Err(unsupported(option, "the protocol of chat completions does not carry it").into());
     }
     if i64::try_from(options.seed).is_err() {
@@ -82,7 +79,7 @@ pub(super) fn request(
     if !options.logit_bias.is_empty() {
         let bias = options.logit_bias.iter();
         let bias: Result<Map<String, Value>> = bias
-            .map(|(token, &bias)| Ok((token.to_string(), decimal("logit_bias", bias)?)))
+            .map(|(token, &bias)| Ok((token.to_string(), decimal("logit_bias", bias.max(FORBIDDEN))?)))
             .collect();
         body.insert("logit_bias".to_owned(), Value::Object(bias?));
     }
@@ -94,7 +91,13 @@ pub(super) fn request(
         extension("min_p", server)?;
         body.insert("min_p".to_owned(), decimal("min_p", min_p)?);
     }
-    options.check()?;
+    if let Some(alternatives) = options.logprobs {
+        body.insert("logprobs".to_owned(), true.into());
+        body.insert("top_logprobs".to_owned(), alternatives.into());
+    }
+    if let Some(constraint) = &options.constraint {
+        body.insert("response_format".to_owned(), response_format(constraint)?);
+    }
     for (name, value) in &server.extra {
         body.insert(name.clone(), value.clone());
     }
@@ -118,6 +121,31 @@ pub(super) struct Choice {
     /// An answer that is not streamed.
     pub(super) message: Option<Piece>,
     pub(super) finish_reason: Option<String>,
+    pub(super) logprobs: Option<Logprobs>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Logprobs {
+    pub(super) content: Option<Vec<Logprob>>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Logprob {
+    token: String,
+    logprob: f32,
+    #[serde(default)]
+    top_logprobs: Vec<Logprob>,
+}
+
+impl From<Logprob> for TokenLogprob {
+    fn from(token: Logprob) -> Self {
+        Self {
+            id: None,
+            text: token.token,
+            logprob: token.logprob,
+            alternatives: token.top_logprobs.into_iter().map(Self::from).collect(),
+        }
+    }
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -150,6 +178,20 @@ pub(super) fn unsupported(option: &'static str, reason: impl Into<String>) -> Op
     }
 }
 
+fn response_format(constraint: &Constraint) -> Result<Value, OpenAiError> {
+    match constraint {
+        Constraint::Json => Ok(json!({"type": "json_object"})),
+        Constraint::JsonSchema(schema) => Ok(json!({
+            "type": "json_schema",
+            "json_schema": {"name": "answer", "strict": true, "schema": schema},
+        })),
+        Constraint::Regex(_) => Err(unsupported(
+            "constraint",
+            "the protocol knows JSON and JSON schemas, no regular expressions",
+        )),
+    }
+}
+
 fn extension(option: &'static str, server: &OpenAiOptions) -> Result<(), OpenAiError> {
     if server.sampling_extensions {
         return Ok(());
@@ -176,7 +218,7 @@ fn decimal(what: &str, number: f32) -> Result<Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::text::Message;
+    use crate::text::{Message, Overflow};
 
     fn server() -> OpenAiOptions {
         OpenAiOptions::new("http://localhost/v1")
@@ -189,12 +231,18 @@ mod tests {
 
     #[test]
     fn every_option_of_the_protocol_travels() {
-        let mut options = GenerateOptions::default()
+        let options = GenerateOptions::default()
             .with_max_tokens(7)
             .with_temperature(0.7)
             .with_seed(3)
-            .with_stop("\n");
-        options.top_p = Some(0.9);
+            .with_stop("\n")
+            .with_top_p(0.9)
+            .with_frequency_penalty(0.5)
+            .with_presence_penalty(-0.25)
+            .with_logit_bias(7, f32::NEG_INFINITY)
+            .with_logit_bias(8, 1.5)
+            .with_logprobs(2)
+            .with_constraint(Constraint::JsonSchema(json!({"type": "integer"})));
         assert_eq!(
             body(&options, &server()).unwrap(),
             json!({
@@ -207,6 +255,15 @@ mod tests {
                 "temperature": 0.7,
                 "top_p": 0.9,
                 "stop": ["\n"],
+                "frequency_penalty": 0.5,
+                "presence_penalty": -0.25,
+                "logit_bias": {"7": -100.0, "8": 1.5},
+                "logprobs": true,
+                "top_logprobs": 2,
+                "response_format": {
+                    "type": "json_schema",
+                    "json_schema": {"name": "answer", "strict": true, "schema": {"type": "integer"}},
+                },
             })
         );
     }
@@ -245,16 +302,26 @@ mod tests {
         let mut options = default();
         options.min_p = Some(0.1);
         assert_eq!(option_of(options), "min_p");
-        assert_eq!(option_of(default().with_logprobs(2)), "logprobs");
+        let regex = Constraint::Regex("a+".to_owned());
+        assert_eq!(option_of(default().with_constraint(regex)), "constraint");
         assert_eq!(
             option_of(default().with_repetition_penalty(1.1)),
             "repetition_penalty"
         );
-        assert_eq!(option_of(default().with_max_tokens(0)), "max_tokens");
+        assert_eq!(option_of(default().with_stop_token(3)), "stop_tokens");
+        assert_eq!(option_of(default().with_ignore_end(true)), "ignore_end");
+        assert_eq!(
+            option_of(default().with_overflow(Overflow::DropOldest)),
+            "overflow"
+        );
         assert_eq!(option_of(default().with_seed(u64::MAX)), "seed");
-        let not_finite = body(&default().with_temperature(f32::NAN), &server());
-        assert!(matches!(not_finite, Err(Error::NotFinite { .. })));
+        for wrong in [default().with_temperature(f32::NAN), default().with_max_tokens(0)] {
+            assert!(matches!(
+                body(&wrong, &server()),
+                Err(Error::InvalidArgument { .. })
+            ));
+        }
         let empty = request("m", &Prompt::default(), &default(), &server());
-        assert!(matches!(empty, Err(Error::InvalidArgument { .. })));
+        assert!(matches!(empty, Err(Error::EmptyPrompt)));
     }
 }

@@ -87,6 +87,7 @@ impl Generator for OpenAiGenerator {
             false => Silence::Long,
         };
         let answer = self.client.post("/chat/completions", json.as_bytes(), silence)?;
-        Ok(TokenStream::new(ChatStream::new(answer, self.count(&prompt)?)))
+        let prompt_tokens = self.count(&prompt)?;
+        Ok(TokenStream::new(ChatStream::new(answer, &options, prompt_tokens)))
     }
 }

@@ -7,8 +7,8 @@ use super::chat::{Piece, Reply};
 use super::error::OpenAiError;
 use super::refusal::{message_of_error, presentable};
 use super::sse::{SseEvent, SseParser};
-use crate::error::Result;
-use crate::text::{FinishReason, GenerateEvent, TokenCount, Usage};
+use crate::error::{Error, Result};
+use crate::text::{FinishReason, GenerateEvent, GenerateOptions, StopTexts, TokenCount, Usage};
 
 /// No event of a stream is longer, in bytes.
 const MAX_EVENT_BYTES: usize = 4 << 20;
@@ -19,73 +19,82 @@ pub(super) struct ChatStream {
     answer: Option<Answer>,
     streaming: bool,
     parser: SseParser,
-    events: VecDeque<SseEvent>,
+    /// What was understood and not yet passed on.
+    ready: VecDeque<GenerateEvent>,
+    /// Not every server heeds `stop`.
+    stop: StopTexts,
+    wants_logprobs: bool,
+    /// The whole text, where it is to be checked at its end.
+    json: Option<String>,
     text_bytes: usize,
+    tokens: usize,
     finish: Option<FinishReason>,
     usage: Option<Usage>,
     prompt_tokens: TokenCount,
+    /// The error that ends the stream once what came before it is passed on.
+    failed: Option<Error>,
+}
+
+/// Whether more is to come.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    Open,
+    Done,
 }
 
 impl ChatStream {
     /// The stream of an answer; `prompt_tokens` counts where the server does not.
-    pub(super) fn new(answer: Answer, prompt_tokens: TokenCount) -> Self {
+    pub(super) fn new(answer: Answer, options: &GenerateOptions, prompt_tokens: TokenCount) -> Self {
         Self {
             // A server that cannot stream answers as if it had not been asked to.
             streaming: answer.options().streaming && !answer.is_json(),
             answer: Some(answer),
             parser: SseParser::new(MAX_EVENT_BYTES),
-            events: VecDeque::new(),
+            ready: VecDeque::new(),
+            stop: StopTexts::new(options.stop.iter().cloned()),
+            wants_logprobs: options.logprobs.is_some(),
+            json: options.constraint.is_some().then(String::new),
             text_bytes: 0,
+            tokens: 0,
             finish: None,
             usage: None,
             prompt_tokens,
+            failed: None,
         }
     }
 
-    fn step(&mut self, answer: &mut Answer) -> Result<GenerateEvent> {
+    /// Reads once and takes in what came.
+    fn read(&mut self, answer: &mut Answer) -> Result<State> {
+        let mut bytes = Vec::new();
         if !self.streaming {
-            return self.whole(answer);
-        }
-        loop {
-            while let Some(event) = self.events.pop_front() {
-                if event.data == b"[DONE]" {
-                    return self.done(answer);
-                }
-                if let Some(text) = self.take(&event.data, answer)? {
-                    return Ok(GenerateEvent::Text(text));
-                }
-            }
-            let mut bytes = Vec::new();
-            if !answer.read_more(&mut bytes)? {
-                // Without a reason for its end the answer was cut; `[DONE]` alone may be missing.
-                return match self.finish {
-                    Some(_) => self.done(answer),
-                    None => Err(answer.interrupted(None).into()),
-                };
-            }
-            let mut events = Vec::new();
-            self.parser
-                .push(&bytes, &mut events)
-                .map_err(|error| answer.protocol(error.to_string()))?;
-            self.events.extend(events);
-        }
-    }
-
-    /// An answer that came at once: its text first, its end on the next call.
-    fn whole(&mut self, answer: &mut Answer) -> Result<GenerateEvent> {
-        if self.finish.is_some() {
+            let body = answer.read_all()?;
+            self.take(&body, answer)?;
             return self.done(answer);
         }
-        let body = answer.read_all()?;
-        let text = self.take(&body, answer)?;
-        match text {
-            Some(text) => Ok(GenerateEvent::Text(text)),
-            None => self.done(answer),
+        if !answer.read_more(&mut bytes)? {
+            // Without a reason for its end the answer was cut; `[DONE]` alone may be missing.
+            return match self.finish {
+                Some(_) => self.done(answer),
+                None => Err(answer.interrupted(None).into()),
+            };
         }
+        let mut events = Vec::new();
+        let parsed = self.parser.push(&bytes, &mut events);
+        for SseEvent { data, .. } in events {
+            let is_last = data == b"[DONE]";
+            if !is_last {
+                self.take(&data, answer)?;
+            }
+            if is_last || self.stop.is_stopped() {
+                return self.done(answer);
+            }
+        }
+        parsed.map_err(|error| answer.protocol(error.to_string()))?;
+        Ok(State::Open)
     }
 
-    /// Takes one JSON value in; the text that it adds.
-    fn take(&mut self, json: &[u8], answer: &Answer) -> Result<Option<String>, OpenAiError> {
+    /// Takes one JSON value in.
+    fn take(&mut self, json: &[u8], answer: &Answer) -> Result<(), OpenAiError> {
         let base_url = || answer.options().base_url.clone();
         let key = answer.options().key.as_ref();
         let reply: Reply = serde_json::from_slice(json)
@@ -104,7 +113,7 @@ impl ChatStream {
         }
         let mut choices = reply.choices.unwrap_or_default().into_iter();
         let Some(choice) = choices.find(|choice| choice.index == 0) else {
-            return Ok(None);
+            return Ok(());
         };
         let Piece { content, refusal } = choice.delta.or(choice.message).unwrap_or_default();
         if let Some(refusal) = refusal.filter(|refusal| !refusal.is_empty()) {
@@ -112,6 +121,18 @@ impl ChatStream {
                 base_url: base_url(),
                 message: presentable(&refusal, key),
             });
+        }
+        if self.wants_logprobs {
+            let tokens = choice.logprobs.and_then(|logprobs| logprobs.content);
+            for token in tokens.unwrap_or_default() {
+                self.tokens += 1;
+                self.ready.push_back(GenerateEvent::Token(token.into()));
+            }
+        }
+        if let Some(text) = content {
+            self.text_bytes += text.len();
+            let text = self.stop.push(&text);
+            self.give(text);
         }
         match choice.finish_reason.as_deref() {
             None | Some("") => {}
@@ -128,24 +149,47 @@ impl ChatStream {
                 return Err(answer.protocol(format!("it ended for the unknown reason {other:?}")));
             }
         }
-        let text = content.filter(|text| !text.is_empty());
-        self.text_bytes += text.as_ref().map_or(0, String::len);
-        Ok(text)
+        Ok(())
     }
 
-    /// The closing event.
-    fn done(&self, answer: &Answer) -> Result<GenerateEvent> {
+    /// Makes the last text and the closing event ready, when the answer is what was asked for.
+    fn done(&mut self, answer: &Answer) -> Result<State> {
+        if self.stop.is_stopped() {
+            self.finish = Some(FinishReason::Stop);
+        }
         let finish = self
             .finish
             .ok_or_else(|| answer.protocol("it ended without saying why (`finish_reason`)"))?;
+        let held = self.stop.finish();
+        self.give(held);
+        if self.wants_logprobs && self.tokens == 0 && self.text_bytes > 0 {
+            let reason = "it has no log-probabilities, though `logprobs` asked for them; leave the option out for this server";
+            return Err(answer.protocol(reason).into());
+        }
+        let is_json = |text: &String| serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok();
+        if finish == FinishReason::Stop && self.json.as_ref().is_some_and(|text| !is_json(text)) {
+            let reason =
+                "it is no JSON, though `response_format` asked for it; does this server know that option?";
+            return Err(answer.protocol(reason).into());
+        }
         let estimate = Usage {
             prompt_tokens: self.prompt_tokens.get(),
             completion_tokens: self.text_bytes.div_ceil(4),
         };
-        Ok(GenerateEvent::Done {
+        self.ready.push_back(GenerateEvent::Done {
             finish,
             usage: self.usage.unwrap_or(estimate),
-        })
+        });
+        Ok(State::Done)
+    }
+
+    fn give(&mut self, text: String) {
+        if let Some(json) = &mut self.json {
+            json.push_str(&text);
+        }
+        if !text.is_empty() {
+            self.ready.push_back(GenerateEvent::Text(text));
+        }
     }
 }
 
@@ -153,11 +197,19 @@ impl Iterator for ChatStream {
     type Item = Result<GenerateEvent>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let mut answer = self.answer.take()?;
-        let event = self.step(&mut answer);
-        if matches!(event, Ok(GenerateEvent::Text(_))) {
-            self.answer = Some(answer);
+        loop {
+            if let Some(event) = self.ready.pop_front() {
+                return Some(Ok(event));
+            }
+            if let Some(error) = self.failed.take() {
+                return Some(Err(error));
+            }
+            let mut answer = self.answer.take()?;
+            match self.read(&mut answer) {
+                Ok(State::Open) => self.answer = Some(answer),
+                Ok(State::Done) => {}
+                Err(error) => self.failed = Some(error),
+            }
         }
-        Some(event)
     }
 }

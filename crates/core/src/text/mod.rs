@@ -17,6 +17,7 @@ mod query;
 mod reranker;
 mod score;
 mod span;
+mod stop;
 
 pub use chunk::{Chunk, ScoredChunk};
 pub use constraint::Constraint;
@@ -31,3 +32,4 @@ pub use query::Query;
 pub use reranker::Reranker;
 pub use score::{ScoreKind, Scores, Threshold};
 pub use span::Span;
+pub use stop::StopTexts;

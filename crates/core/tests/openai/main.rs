@@ -13,7 +13,9 @@ use std::time::Duration;
 
 use ragtune_core::openai::{OpenAiError, OpenAiGenerator, OpenAiOptions};
 use ragtune_core::testing::conformance;
-use ragtune_core::text::{FinishReason, GenerateEvent, GenerateOptions, Generator, TokenCount, Usage};
+use ragtune_core::text::{
+    Constraint, FinishReason, GenerateEvent, GenerateOptions, Generator, TokenCount, Usage,
+};
 use ragtune_core::{Cancel, Error};
 use serde_json::json;
 use server::{LAST_CHUNK, STREAM, Server, Step, chunk, json, stream};
@@ -199,6 +201,84 @@ fn what_is_no_chat_completion_is_an_error() {
             "{body:?}: {error:?}"
         );
     }
+}
+
+#[test]
+fn a_stop_text_that_the_server_does_not_heed_ends_the_answer() {
+    let server = Server::with_answer(stream(GOOD.as_bytes()));
+    let ask = |stop: &str| {
+        let asked = GenerateOptions::default().with_stop(stop);
+        generator(options(&server))
+            .generate("Tea?".into(), asked)
+            .unwrap()
+    };
+    // Across two pieces; never; held back at the end for nothing.
+    assert_eq!(ask("üner").text, "Gr");
+    assert_eq!(ask("tea").text, "Grüner 茶");
+    assert_eq!(ask("茶!").text, "Grüner 茶");
+    assert_eq!(ask("üner").finish, FinishReason::Stop);
+    assert_eq!(server.requests()[0].body["stop"], json!(["üner"]));
+}
+
+#[test]
+fn log_probabilities_are_passed_on_and_missed() {
+    let body = concat!(
+        "data: {\"choices\":[{\"delta\":{\"content\":\"Tea\"},\"logprobs\":{\"content\":[{\"token\":\"Tea\",\"logprob\":-0.5,",
+        "\"bytes\":[84,101,97],\"top_logprobs\":[{\"token\":\"Tea\",\"logprob\":-0.5},{\"token\":\"A\",\"logprob\":-1.5}]}]}}]}\n\n",
+        "data: {\"choices\":[{\"delta\":{},\"logprobs\":null,\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n",
+    );
+    let asked = || GenerateOptions::default().with_logprobs(2);
+    let server = Server::with_answer(stream(body.as_bytes()));
+    let answer = generator(options(&server))
+        .generate("Tea?".into(), asked())
+        .unwrap();
+    assert_eq!(answer.text, "Tea");
+    assert_eq!(answer.tokens.len(), 1);
+    assert_eq!(
+        (answer.tokens[0].text.as_str(), answer.tokens[0].logprob),
+        ("Tea", -0.5)
+    );
+    let alternatives: Vec<&str> = answer.tokens[0]
+        .alternatives
+        .iter()
+        .map(|token| token.text.as_str())
+        .collect();
+    assert_eq!(alternatives, ["Tea", "A"]);
+    let request = &server.requests()[0].body;
+    assert_eq!(
+        (&request["logprobs"], &request["top_logprobs"]),
+        (&json!(true), &json!(2))
+    );
+
+    let without = Server::with_answer(stream(GOOD.as_bytes()));
+    let ignored = generator(options(&without)).generate("Tea?".into(), asked());
+    assert!(
+        matches!(ignored, Err(Error::OpenAi(OpenAiError::Protocol { .. }))),
+        "{ignored:?}"
+    );
+}
+
+#[test]
+fn json_that_was_asked_for_is_json_or_an_error() {
+    let asked = || GenerateOptions::default().with_constraint(Constraint::Json);
+    let answer = |text: &str, finish: &str| {
+        let body = json!({"choices": [{"delta": {"content": text}, "finish_reason": finish}]});
+        let server = Server::with_answer(stream(format!("data: {body}\n\n").as_bytes()));
+        let answer = generator(options(&server)).generate("Tea?".into(), asked());
+        assert_eq!(
+            server.requests()[0].body["response_format"],
+            json!({"type": "json_object"})
+        );
+        answer
+    };
+    assert_eq!(answer("{\"tea\": 1}", "stop").unwrap().text, "{\"tea\": 1}");
+    // Cut by the token limit, which the finish reason says.
+    assert_eq!(answer("{\"tea\":", "length").unwrap().text, "{\"tea\":");
+    let ignored = answer("Tea is a drink.", "stop");
+    assert!(
+        matches!(ignored, Err(Error::OpenAi(OpenAiError::Protocol { .. }))),
+        "{ignored:?}"
+    );
 }
 
 #[test]

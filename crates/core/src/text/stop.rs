@@ -3,7 +3,7 @@
 /// Looks for stop texts in an answer that comes piece by piece, and holds back text that may become one.
 ///
 /// ```
-/// use ragtune_core::generation::StopTexts;
+/// use ragtune_core::text::StopTexts;
 /// let mut stop = StopTexts::new(["\nUser:".to_owned()]);
 /// assert_eq!(stop.push("Hi\nUs"), "Hi");
 /// assert_eq!(stop.push("ually"), "\nUsually");

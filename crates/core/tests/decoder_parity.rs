@@ -69,7 +69,7 @@ fn texts_in_a_batch_equal_single_ones() {
     for Fixture { name, texts, lm, .. } in fixtures() {
         let together = forward(&lm, &texts);
         for (text, together) in texts.iter().zip(together) {
-            let alone = forward(&lm, &[text.clone()]).remove(0);
+            let alone = forward(&lm, std::slice::from_ref(text)).remove(0);
             assert_close(&together, &alone, 1e-5, &name);
         }
     }
@@ -200,9 +200,9 @@ fn windows_slide_over_texts_much_longer_than_they_are() {
         let Fixture { lm, .. } = fixture(name);
         let v = lm.config().vocab_size;
         let text: Vec<u32> = (0..1500u32).map(|i| 3 + (i * i + i / 7) % 60).collect();
-        let expected = forward(&lm, &[text.clone()]).remove(0);
+        let expected = forward(&lm, std::slice::from_ref(&text)).remove(0);
         let mut cache = lm.cache(text.len());
-        let mut goes_on = |cache: &mut KvCache, until: usize| {
+        let goes_on = |cache: &mut KvCache, until: usize| {
             let ids = &text[cache.len()..until];
             let context = Context::new(Segments::from_lengths([ids.len()]));
             let logits = lm.next_logits(ids, &mut [cache], &context).unwrap();

@@ -36,6 +36,10 @@ pub(super) struct SelfAttention {
 }
 
 #[derive(Debug)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "a layer has one, which stays where it was made"
+)]
 enum Qkv {
     Separate { q: Linear, k: Linear, v: Linear },
     Stacked(Linear),

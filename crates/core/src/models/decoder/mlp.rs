@@ -14,6 +14,10 @@ use crate::nn::{Activation, Context, Linear};
 
 /// Plain, gated, or a mixture of gated ones.
 #[derive(Debug)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "a layer has one, which stays where it was made"
+)]
 pub(super) enum Mlp {
     Plain {
         up: Linear,

@@ -11,6 +11,10 @@ use crate::weights::Loader;
 
 /// Either kind of norm.
 #[derive(Debug)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "a layer has one, which stays where it was made"
+)]
 pub(super) enum Norm {
     Rms(RmsNorm),
     Layer(LayerNorm),

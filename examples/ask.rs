@@ -10,6 +10,7 @@ use ragtune::retrieve::{Mode, SearchOptions, SyncEvent, SyncOptions, SyncReport}
 use ragtune::{Answer, Filter, GenerateOptions, Generator, KnowledgeBase, Query, Rag};
 use ragtune_examples::embedder::EmbedderChoice;
 use ragtune_examples::language_model::ModelArgs;
+use ragtune_examples::openai::OpenAiArgs;
 use ragtune_examples::{Outcome, filter, output, progress};
 use serde_json::{Value, json};
 
@@ -18,8 +19,9 @@ const SKIPPED_SHOWN: usize = 10;
 
 /// Answer a question from a folder of documents, with sources, offline.
 ///
-/// Sentences are quoted, or written by a language model (--model) that cites what it read. The folder is indexed on the first run; later runs read only what has changed. Without FOLDER and QUESTION the
-/// program answers a question about ragtune from its own documentation.
+/// Sentences are quoted, or written by a language model (--model, --openai) that cites what it read. The folder is
+/// indexed on the first run; later runs read only what has changed. Without FOLDER and QUESTION the program answers a
+/// question about ragtune from its own documentation.
 #[derive(Parser)]
 #[command(
     name = "ask",
@@ -28,6 +30,7 @@ const SKIPPED_SHOWN: usize = 10;
   ask notes \"Who is invited?\" --filter path^=2025/ --filter format=markdown
   ask src \"Where are spans checked?\" --mode lexical --top-k 3
   ask notes \"Which tea is the strongest?\" --model models/qwen3-0.6b
+  ask notes \"...\" --openai http://localhost:8000/v1 --openai-model qwen3-0.6b
   ask notes \"...\" --embedder hub:sentence-transformers/multi-qa-MiniLM-L6-cos-v1 --json"
 )]
 struct Args {
@@ -41,13 +44,15 @@ struct Args {
     embedder: EmbedderChoice,
     /// Language model that writes the answer from the passages, citing them: a folder in Hugging Face layout, or
     /// `hub:OWNER/NAME`; without it, sentences are quoted
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", group = "writer")]
     model: Option<String>,
+    #[command(flatten)]
+    openai: OpenAiArgs,
     /// Where the language model runs: cpu, wgpu, wgpu:N, cuda, cuda:N
     #[arg(long, default_value = "cpu", requires = "model")]
     device: DeviceSpec,
     /// Tokens of a written answer at most [default: 512, at most a quarter of the model's context]
-    #[arg(long, value_name = "N", requires = "model")]
+    #[arg(long, value_name = "N", requires = "writer")]
     max_tokens: Option<usize>,
     /// Where the index is kept, one for each FOLDER [default: a folder of this program in the user's cache]
     #[arg(long, value_name = "DIR", conflicts_with = "in_memory")]
@@ -116,13 +121,7 @@ fn ask(args: &Args) -> Outcome {
     }
 
     let mut rag = Rag::builder().retriever(base);
-    if let Some(model) = &args.model {
-        let model = ModelArgs {
-            model: model.clone(),
-            device: args.device,
-            context_tokens: None,
-        };
-        let generator = model.load()?;
+    if let Some(generator) = writer(args)? {
         let max_tokens = args.max_tokens.unwrap_or(512.min(generator.context_tokens() / 4));
         rag = rag
             .generate_options(GenerateOptions::default().with_max_tokens(max_tokens))
@@ -139,6 +138,19 @@ fn ask(args: &Args) -> Outcome {
     }
     println!("{}", output::printable(&format!("{question}\n\n{answer}")));
     Ok(())
+}
+
+/// The language model that writes the answer, if one is to.
+fn writer(args: &Args) -> Result<Option<Box<dyn Generator>>, Box<dyn std::error::Error>> {
+    let Some(model) = &args.model else {
+        return args.openai.generator();
+    };
+    let model = ModelArgs {
+        model: model.clone(),
+        device: args.device,
+        context_tokens: None,
+    };
+    Ok(Some(Box::new(model.load()?)))
 }
 
 fn open(args: &Args, folder: &Path) -> Result<KnowledgeBase, Box<dyn std::error::Error>> {

@@ -5,6 +5,7 @@ pub mod filter;
 pub mod hub;
 pub mod inspect;
 pub mod language_model;
+pub mod openai;
 pub mod output;
 pub mod progress;
 pub mod table;

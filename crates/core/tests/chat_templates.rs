@@ -1,6 +1,8 @@
 //! Chat templates against the reference renderings in the shared data folder (`RAGTUNE_SHARED`), and against hostile
 //! input.
 
+#![cfg(feature = "models")]
+
 use std::path::{Path, PathBuf};
 
 use ragtune_core::chat::{ChatDate, ChatOptions, ChatTemplate};

@@ -1,5 +1,7 @@
 //! The logits processors against those of transformers (`fixtures/generation/processors.py`).
 
+#![cfg(feature = "models")]
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use ragtune_core::generation::processors;

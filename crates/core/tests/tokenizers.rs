@@ -1,5 +1,7 @@
 //! Tokenizers against the reference vectors in the shared data folder (`RAGTUNE_SHARED`); streams against whole texts.
 
+#![cfg(feature = "models")]
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 

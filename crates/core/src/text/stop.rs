@@ -36,7 +36,7 @@ impl StopTexts {
             return piece.to_owned();
         }
         self.held.push_str(piece);
-        if let Some(at) = self.texts.iter().filter_map(|text| self.held.find(text)).min() {
+        if let Some(at) = first_end(&self.texts, &self.held) {
             self.stopped = true;
             self.held.truncate(at);
             return std::mem::take(&mut self.held);
@@ -63,10 +63,28 @@ impl StopTexts {
     }
 }
 
+/// Where the answer ends: at the start of the stop text that is complete first, so that pieces do not matter.
+fn first_end(texts: &[String], answer: &str) -> Option<usize> {
+    let ends = texts
+        .iter()
+        .filter_map(|text| answer.find(text).map(|at| (at + text.len(), at)));
+    ends.min().map(|(_, at)| at)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn the_stop_text_that_is_complete_first_counts() {
+        let texts = ["büüü".to_owned(), "üü".to_owned()];
+        for pieces in [vec!["büüü"], vec!["b", "üü", "ü"], vec!["bü", "üü"]] {
+            let mut stop = StopTexts::new(texts.clone());
+            let out: String = pieces.iter().map(|piece| stop.push(piece)).collect();
+            assert_eq!(out, "b", "{pieces:?}");
+        }
+    }
 
     proptest! {
         #[test]
@@ -75,7 +93,7 @@ mod tests {
             pieces in prop::collection::vec("[abcü]{0,3}", 0..20),
         ) {
             let whole = pieces.concat();
-            let end = texts.iter().filter_map(|text| whole.find(text)).min();
+            let end = first_end(&texts, &whole);
             let mut stop = StopTexts::new(texts.clone());
             let mut out: String = pieces.iter().map(|piece| stop.push(piece)).collect();
             prop_assert_eq!(stop.is_stopped(), end.is_some());

@@ -203,6 +203,16 @@ pub enum Error {
     #[cfg(feature = "models")]
     #[error(transparent)]
     Device(#[from] crate::device::DeviceError),
+    /// An adapter is damaged, or does not belong to the base model.
+    #[cfg(feature = "models")]
+    #[error("cannot use the adapter {}", path.display())]
+    Adapter {
+        /// Its folder or file, or "in memory".
+        path: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        source: crate::adapters::AdapterError,
+    },
     /// The model inside the library is not the one that was published.
     #[cfg(feature = "builtin")]
     #[error(

@@ -1,15 +1,41 @@
-//! Low-rank adaptation of a linear layer (Hu et al. 2021, arXiv:2106.09685, equation 3).
+//! Low-rank adaptation of a linear layer (Hu et al. 2021, arXiv:2106.09685, equation 3), its weight-decomposed form DoRA
+//! (Liu et al. 2024, arXiv:2402.09353, equation 5), and low-rank adaptation of a table of embeddings.
 //!
-//! Letters: `t` tokens, `i` input width, `o` output width, `r` rank.
+//! Letters: `t` tokens, `i` input width, `o` output width, `r` rank, `v` rows of a table, `h` width of a row.
 
 use burn::tensor::Tensor;
 
+use crate::kernels::{self, LinearWeight};
+
 /// The pair of matrices whose product, scaled, is added to a weight.
+///
+/// The matrices are packed like weights on the CPU; where they record gradients they stay as they are, so that a side
+/// path can be trained.
 #[derive(Clone, Debug)]
 pub struct LowRank {
-    a: Tensor<2>,
-    b: Tensor<2>,
+    a: LinearWeight,
+    b: LinearWeight,
+    bias: Option<Tensor<1>>,
     scaling: f64,
+    decomposed: Option<Decomposed>,
+}
+
+/// What DoRA adds: the length that every row of the adapted weight is brought to.
+#[derive(Clone, Debug)]
+struct Decomposed {
+    magnitude: Tensor<1>,
+    /// Magnitude over the length of the row of `W + scaling b a`, which has no gradient.
+    factor: Tensor<1>,
+}
+
+impl Decomposed {
+    fn is_finite(decomposed: Option<&Self>) -> bool {
+        let finite = |dora: &Self| {
+            let factor = dora.factor.clone().into_data();
+            factor.iter::<f32>().all(f32::is_finite)
+        };
+        decomposed.is_none_or(finite)
+    }
 }
 
 impl LowRank {
@@ -20,7 +46,107 @@ impl LowRank {
     /// `a [r, i]`, `b [o, r]`.
     #[must_use]
     pub fn new(a: Tensor<2>, b: Tensor<2>, scaling: f64) -> Self {
-        Self { a, b, scaling }
+        Self {
+            a: LinearWeight::new(a),
+            b: LinearWeight::new(b),
+            bias: None,
+            scaling,
+            decomposed: None,
+        }
+    }
+
+    /// Adds a bias behind `b`, scaled as the update is.
+    ///
+    /// # Shapes
+    ///
+    /// `bias [o]`.
+    #[must_use]
+    pub fn with_bias(mut self, bias: Tensor<1>) -> Self {
+        self.bias = Some(bias);
+        self
+    }
+
+    /// Makes it DoRA: every row of the adapted weight gets the length in `magnitude`. `weight` is the base layer's, of
+    /// which only the lengths of the adapted rows are kept; they have no gradient (paper, section 4.3).
+    ///
+    /// # Shapes
+    ///
+    /// `magnitude [o]`, `weight [o, i]`.
+    #[must_use]
+    pub fn with_magnitude(mut self, magnitude: Tensor<1>, weight: Tensor<2>) -> Self {
+        let update = self.b().inner().matmul(self.a().inner()) * self.scaling; // [o, i]
+        let factor = magnitude.clone() / row_lengths(weight.inner() + update);
+        self.decomposed = Some(Decomposed { magnitude, factor });
+        self
+    }
+
+    /// Rank `r`.
+    #[must_use]
+    pub fn rank(&self) -> usize {
+        self.a.dims()[0]
+    }
+
+    /// What the product of the matrices is multiplied by.
+    #[must_use]
+    pub fn scaling(&self) -> f64 {
+        self.scaling
+    }
+
+    /// The first matrix.
+    ///
+    /// # Shapes
+    ///
+    /// `-> [r, i]`.
+    #[must_use]
+    pub fn a(&self) -> Tensor<2> {
+        self.a.to_tensor()
+    }
+
+    /// The second matrix.
+    ///
+    /// # Shapes
+    ///
+    /// `-> [o, r]`.
+    #[must_use]
+    pub fn b(&self) -> Tensor<2> {
+        self.b.to_tensor()
+    }
+
+    /// The bias behind `b`, which few adapters have.
+    ///
+    /// # Shapes
+    ///
+    /// `-> [o]`.
+    #[must_use]
+    pub fn bias(&self) -> Option<&Tensor<1>> {
+        self.bias.as_ref()
+    }
+
+    /// DoRA's lengths of the rows.
+    ///
+    /// # Shapes
+    ///
+    /// `-> [o]`.
+    #[must_use]
+    pub fn magnitude(&self) -> Option<&Tensor<1>> {
+        self.decomposed.as_ref().map(|dora| &dora.magnitude)
+    }
+
+    /// `[o, i]` of the weight that it updates.
+    #[must_use]
+    pub fn dims(&self) -> [usize; 2] {
+        [self.b.dims()[0], self.a.dims()[1]]
+    }
+
+    /// Bytes that the matrices take.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.a.bytes() + self.b.bytes()
+    }
+
+    /// Whether no row's length is zero.
+    pub(super) fn is_finite(&self) -> bool {
+        Decomposed::is_finite(self.decomposed.as_ref())
     }
 
     /// What is added to the layer's output, `scaling x a^T b^T`.
@@ -30,8 +156,212 @@ impl LowRank {
     /// `[t, i] -> [t, o]`.
     #[must_use]
     pub fn side_path(&self, x: Tensor<2>) -> Tensor<2> {
-        x.matmul(self.a.clone().transpose())
-            .matmul(self.b.clone().transpose())
-            * self.scaling
+        self.weighted(x, 1.0)
     }
+
+    /// The output `y` of the layer with this update, taken `weight` times; `bias` is what `y` contains of a bias.
+    ///
+    /// # Shapes
+    ///
+    /// `x [t, i]`, `y [t, o]`, `bias [o] -> [t, o]`.
+    pub(super) fn apply(&self, x: Tensor<2>, y: Tensor<2>, bias: Option<&Tensor<1>>, weight: f64) -> Tensor<2> {
+        let Some(Decomposed { factor, .. }) = &self.decomposed else {
+            return y + self.weighted(x, weight);
+        };
+        // y + weight ((factor - 1) (y - bias) + factor scaling x a^T b^T), as PEFT 0.21 (tuners/lora/dora.py) has it.
+        let factor = factor.clone().unsqueeze::<2>(); // [1, o]
+        let product = match bias {
+            Some(bias) => y.clone() - bias.clone().unsqueeze(),
+            None => y.clone(),
+        };
+        y + product * ((factor.clone() - 1.0) * weight) + self.weighted(x, weight) * factor
+    }
+
+    /// The weight `w` with this update, taken `weight` times.
+    ///
+    /// # Shapes
+    ///
+    /// `[o, i] -> [o, i]`.
+    pub(super) fn merge(&self, w: Tensor<2>, weight: f64) -> Tensor<2> {
+        let update = self.b().matmul(self.a()) * (self.scaling * weight); // [o, i]
+        match &self.decomposed {
+            None => w + update,
+            Some(Decomposed { factor, .. }) => {
+                let factor = factor.clone().unsqueeze_dim::<2>(1); // [o, 1]
+                w * ((factor.clone() - 1.0) * weight + 1.0) + update * factor
+            }
+        }
+    }
+
+    /// The weight that [`merge`](Self::merge) made `w` of.
+    ///
+    /// # Shapes
+    ///
+    /// `[o, i] -> [o, i]`.
+    pub(super) fn unmerge(&self, w: Tensor<2>, weight: f64) -> Tensor<2> {
+        let update = self.b().matmul(self.a()) * (self.scaling * weight); // [o, i]
+        match &self.decomposed {
+            None => w - update,
+            Some(Decomposed { factor, .. }) => {
+                let factor = factor.clone().unsqueeze_dim::<2>(1); // [o, 1]
+                (w - update * factor.clone()) / ((factor - 1.0) * weight + 1.0)
+            }
+        }
+    }
+
+    fn weighted(&self, x: Tensor<2>, weight: f64) -> Tensor<2> {
+        // The scaling goes to the narrow rows between the matrices.
+        let narrow = kernels::linear(x, &self.a, None, None) * (self.scaling * weight); // [t, r]
+        match &self.bias {
+            None => kernels::linear(narrow, &self.b, None, None),
+            Some(bias) => {
+                let bias = bias.clone() * (self.scaling * weight);
+                kernels::linear(narrow, &self.b, Some(&bias), None)
+            }
+        }
+    }
+}
+
+/// The low-rank update `scaling (b a)^T` of a table of embeddings.
+#[derive(Clone, Debug)]
+pub struct LowRankEmbedding {
+    /// The rows of `a^T`, which ids are looked up in.
+    rows: Tensor<2>,
+    b: LinearWeight,
+    scaling: f64,
+    decomposed: Option<Decomposed>,
+}
+
+impl LowRankEmbedding {
+    /// The update `scaling (b a)^T` of a table `[v, h]`.
+    ///
+    /// # Shapes
+    ///
+    /// `a [r, v]`, `b [h, r]`.
+    #[must_use]
+    pub fn new(a: Tensor<2>, b: Tensor<2>, scaling: f64) -> Self {
+        Self {
+            rows: a.transpose(),
+            b: LinearWeight::new(b),
+            scaling,
+            decomposed: None,
+        }
+    }
+
+    /// Makes it DoRA: every column of the adapted table gets the length in `magnitude`. `table` is the base's, of which
+    /// only the lengths of the adapted columns are kept.
+    ///
+    /// # Shapes
+    ///
+    /// `magnitude [h]`, `table [v, h]`.
+    #[must_use]
+    pub fn with_magnitude(mut self, magnitude: Tensor<1>, table: Tensor<2>) -> Self {
+        let update = self.rows.clone().inner().matmul(self.b().inner().transpose()) * self.scaling; // [v, h]
+        let adapted = table.inner() + update;
+        let lengths = (adapted.clone() * adapted).sum_dim(0).sqrt().squeeze_dim::<1>(0); // [h]
+        let factor = magnitude.clone() / lengths;
+        self.decomposed = Some(Decomposed { magnitude, factor });
+        self
+    }
+
+    /// Rank `r`.
+    #[must_use]
+    pub fn rank(&self) -> usize {
+        self.rows.dims()[1]
+    }
+
+    /// What the product of the matrices is multiplied by.
+    #[must_use]
+    pub fn scaling(&self) -> f64 {
+        self.scaling
+    }
+
+    /// The first matrix.
+    ///
+    /// # Shapes
+    ///
+    /// `-> [r, v]`.
+    #[must_use]
+    pub fn a(&self) -> Tensor<2> {
+        self.rows.clone().transpose()
+    }
+
+    /// The second matrix.
+    ///
+    /// # Shapes
+    ///
+    /// `-> [h, r]`.
+    #[must_use]
+    pub fn b(&self) -> Tensor<2> {
+        self.b.to_tensor()
+    }
+
+    /// DoRA's lengths of the columns.
+    ///
+    /// # Shapes
+    ///
+    /// `-> [h]`.
+    #[must_use]
+    pub fn magnitude(&self) -> Option<&Tensor<1>> {
+        self.decomposed.as_ref().map(|dora| &dora.magnitude)
+    }
+
+    /// `[v, h]` of the table that it updates.
+    #[must_use]
+    pub fn dims(&self) -> [usize; 2] {
+        [self.rows.dims()[0], self.b.dims()[0]]
+    }
+
+    /// Bytes that the matrices take.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.rows.dims().iter().product::<usize>() * size_of::<f32>() + self.b.bytes()
+    }
+
+    /// Whether no column's length is zero.
+    pub(super) fn is_finite(&self) -> bool {
+        Decomposed::is_finite(self.decomposed.as_ref())
+    }
+
+    /// The rows `y` of the ids with this update, taken `weight` times.
+    ///
+    /// # Shapes
+    ///
+    /// `ids [t]`, `y [t, h] -> [t, h]`.
+    pub(super) fn apply(&self, ids: &[u32], y: Tensor<2>, weight: f64) -> Tensor<2> {
+        let narrow = kernels::embedding(&self.rows, ids) * (self.scaling * weight); // [t, r]
+        let side = kernels::linear(narrow, &self.b, None, None);
+        match &self.decomposed {
+            None => y + side,
+            Some(Decomposed { factor, .. }) => {
+                let factor = factor.clone().unsqueeze::<2>(); // [1, h]
+                y * ((factor.clone() - 1.0) * weight + 1.0) + side * factor
+            }
+        }
+    }
+
+    /// The table `w` with this update, taken `weight` times.
+    ///
+    /// # Shapes
+    ///
+    /// `[v, h] -> [v, h]`.
+    pub(super) fn merge(&self, w: Tensor<2>, weight: f64) -> Tensor<2> {
+        let update = self.rows.clone().matmul(self.b().transpose()) * (self.scaling * weight); // [v, h]
+        match &self.decomposed {
+            None => w + update,
+            Some(Decomposed { factor, .. }) => {
+                let factor = factor.clone().unsqueeze::<2>(); // [1, h]
+                w * ((factor.clone() - 1.0) * weight + 1.0) + update * factor
+            }
+        }
+    }
+}
+
+/// The Euclidean length of each row.
+///
+/// # Shapes
+///
+/// `[o, i] -> [o]`.
+fn row_lengths(weight: Tensor<2>) -> Tensor<1> {
+    (weight.clone() * weight).sum_dim(1).sqrt().squeeze_dim::<1>(1)
 }

@@ -3,11 +3,29 @@
 //! An [`AdapterSet`] holds what was trained, by the slot (module path) of the layer that it belongs to. A forward pass
 //! carries an [`AdapterStack`] for each text in its [`Context`](crate::nn::Context), and every layer adds the side path
 //! of its slot to its own product. So the base is never copied or changed, and one batch can mix adapters.
+//!
+//! Sets are read from PEFT's files ([`AdapterSet::load`]) and written to them ([`AdapterSet::save`]). A merge
+//! ([`CausalLm::merge`](crate::models::CausalLm::merge)) folds adapters into the weights of one copy of a model.
 
+mod base;
+mod change;
+mod config;
+mod error;
+mod key;
 mod low_rank;
+mod merge;
+mod read;
 mod set;
 mod stack;
+mod target;
+mod write;
 
-pub use low_rank::LowRank;
+pub use base::{AdapterBase, Module, ModuleKind, ModuleShape, ModuleShapes};
+pub(crate) use base::ModuleMut;
+pub use change::{EmbeddingChange, LinearChange, NormChange, Rescaling};
+pub use config::{AdapterConfig, AdapterMethod, Targets, TrainedBiases};
+pub use error::AdapterError;
+pub use low_rank::{LowRank, LowRankEmbedding};
+pub use merge::Merge;
 pub use set::AdapterSet;
 pub use stack::AdapterStack;

@@ -1,16 +1,49 @@
 //! The weights of one adapter, by slot.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use burn::tensor::Tensor;
 
-use super::LowRank;
-use crate::nn::Linear;
+use super::base::{ModuleKind, ModuleShapes};
+use super::{AdapterConfig, AdapterError, EmbeddingChange, LinearChange, LowRank, LowRankEmbedding, NormChange};
+use crate::kernels::LinearWeight;
 
 /// What was trained beside one base model.
+///
+/// A set belongs to the shapes of its base, not to one copy of it: any number of sets is used beside one base, and a
+/// set is shared by an `Arc`.
+///
+/// # Example
+///
+/// ```
+/// # #[cfg(feature = "cpu")] {
+/// use burn::tensor::Tensor;
+/// use std::sync::Arc;
+/// use ragtune_core::adapters::{AdapterSet, AdapterStack, LowRank};
+/// use ragtune_core::{device, nn::{Context, Linear, Segments}};
+///
+/// let device = device::cpu();
+/// let layer = Linear::new("q_proj", Tensor::from_floats([[1.0, 2.0]], &device), None)?;
+/// let (a, b) = (Tensor::from_floats([[0.0, 1.0]], &device), Tensor::from_floats([[3.0]], &device));
+/// let set = Arc::new(AdapterSet::new().with_low_rank("q_proj", LowRank::new(a, b, 2.0)));
+///
+/// // Two texts of one token each: the first with the adapter, the second without.
+/// let context = Context::new(Segments::from_lengths([1, 1]))
+///     .with_adapters(vec![AdapterStack::base().with(set, 1.0), AdapterStack::base()]);
+/// let y = layer.forward(Tensor::ones([2, 2], &device), &context);
+/// assert_eq!(y.into_data().try_to_vec::<f32>().unwrap(), [9.0, 3.0]);
+/// # }
+/// # Ok::<(), ragtune_core::Error>(())
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct AdapterSet {
-    low_rank: BTreeMap<String, LowRank>,
+    config: AdapterConfig,
+    linears: BTreeMap<String, LinearChange>,
+    embeddings: BTreeMap<String, EmbeddingChange>,
+    norms: BTreeMap<String, NormChange>,
+    /// The shapes that the set was checked against.
+    pub(super) base: Option<Arc<ModuleShapes>>,
 }
 
 impl AdapterSet {
@@ -20,28 +53,192 @@ impl AdapterSet {
         Self::default()
     }
 
+    /// What `adapter_config.json` says besides the weights.
+    #[must_use]
+    pub fn with_config(mut self, config: AdapterConfig) -> Self {
+        self.config = config;
+        self
+    }
+
     /// Adds the pair of a linear layer.
     #[must_use]
     pub fn with_low_rank(mut self, slot: impl Into<String>, pair: LowRank) -> Self {
-        self.low_rank.insert(slot.into(), pair);
+        self.linear_mut(slot).low_rank = Some(pair);
         self
+    }
+
+    /// Adds the pair of a table of embeddings.
+    #[must_use]
+    pub fn with_low_rank_embedding(mut self, slot: impl Into<String>, pair: LowRankEmbedding) -> Self {
+        self.embedding_mut(slot).low_rank = Some(pair);
+        self
+    }
+
+    /// Sets all that happens to a linear layer.
+    #[must_use]
+    pub fn with_linear(mut self, slot: impl Into<String>, change: LinearChange) -> Self {
+        *self.linear_mut(slot) = change;
+        self
+    }
+
+    /// Sets all that happens to a table of embeddings.
+    #[must_use]
+    pub fn with_embedding(mut self, slot: impl Into<String>, change: EmbeddingChange) -> Self {
+        *self.embedding_mut(slot) = change;
+        self
+    }
+
+    /// Sets all that happens to a norm.
+    #[must_use]
+    pub fn with_norm(mut self, slot: impl Into<String>, change: NormChange) -> Self {
+        *self.norm_mut(slot) = change;
+        self
+    }
+
+    /// What `adapter_config.json` says.
+    #[must_use]
+    pub fn config(&self) -> &AdapterConfig {
+        &self.config
+    }
+
+    /// The linear layers that are changed, by slot.
+    pub fn linears(&self) -> impl ExactSizeIterator<Item = (&str, &LinearChange)> {
+        self.linears.iter().map(|(slot, change)| (slot.as_str(), change))
+    }
+
+    /// The tables of embeddings that are changed, by slot.
+    pub fn embeddings(&self) -> impl ExactSizeIterator<Item = (&str, &EmbeddingChange)> {
+        self.embeddings
+            .iter()
+            .map(|(slot, change)| (slot.as_str(), change))
+    }
+
+    /// The norms that are changed, by slot.
+    pub fn norms(&self) -> impl ExactSizeIterator<Item = (&str, &NormChange)> {
+        self.norms.iter().map(|(slot, change)| (slot.as_str(), change))
     }
 
     /// Whether the set has weights for a slot.
     #[must_use]
     pub fn touches(&self, slot: &str) -> bool {
-        self.low_rank.contains_key(slot)
+        self.linears.contains_key(slot) || self.embeddings.contains_key(slot) || self.norms.contains_key(slot)
     }
 
-    /// The layer's output `y` of the rows `x`, changed by this set with a weight.
+    /// Number of weights of the set.
+    #[must_use]
+    pub fn parameters(&self) -> usize {
+        let vector = |part: &Option<Tensor<1>>| part.as_ref().map_or(0, |part| part.dims()[0]);
+        let area = |[rows, columns]: [usize; 2]| rows * columns;
+        let pair = |[o, i]: [usize; 2], rank: usize, magnitude: Option<&Tensor<1>>| {
+            rank * (o + i) + magnitude.map_or(0, |magnitude| magnitude.dims()[0])
+        };
+        let linears = self.linears.values().map(|change| {
+            let rescaling = match &change.rescaling {
+                Some(super::Rescaling::Input(factor) | super::Rescaling::Output(factor)) => factor.dims()[0],
+                None => 0,
+            };
+            let low_rank = change.low_rank.as_ref().map_or(0, |low_rank| {
+                pair(low_rank.dims(), low_rank.rank(), low_rank.magnitude()) + vector(&low_rank.bias().cloned())
+            });
+            let weight = change.weight.as_ref().map_or(0, |weight| area(weight.dims()));
+            weight + vector(&change.bias) + low_rank + rescaling
+        });
+        let embeddings = self.embeddings.values().map(|change| {
+            let low_rank = change.low_rank.as_ref();
+            change.weight.as_ref().map_or(0, |weight| area(weight.dims()))
+                + low_rank.map_or(0, |low_rank| {
+                    pair(low_rank.dims(), low_rank.rank(), low_rank.magnitude())
+                })
+        });
+        let norms = self
+            .norms
+            .values()
+            .map(|change| vector(&change.weight) + vector(&change.bias));
+        linears.sum::<usize>() + embeddings.sum::<usize>() + norms.sum::<usize>()
+    }
+
+    /// Whether a base has every module that the set changes, in the shape that it changes.
     ///
-    /// # Shapes
+    /// # Errors
     ///
-    /// `x [t, i]`, `y [t, o] -> [t, o]`.
-    pub(crate) fn apply(&self, layer: &Linear, x: &Tensor<2>, y: Tensor<2>, weight: f64) -> Tensor<2> {
-        match self.low_rank.get(layer.slot()) {
-            Some(pair) => y + pair.side_path(x.clone()) * weight,
-            None => y,
+    /// [`AdapterError::MissingModule`] and [`AdapterError::Shape`].
+    pub(crate) fn check(&self, base: &Arc<ModuleShapes>) -> Result<(), AdapterError> {
+        if self.base.as_ref().is_some_and(|known| Arc::ptr_eq(known, base)) {
+            return Ok(());
         }
+        let fits = |slot: &str, found: ModuleKind| {
+            let shape = base.require(slot)?;
+            match shape.kind.same_size(found) {
+                true => Ok(()),
+                false => Err(AdapterError::Shape {
+                    tensor: format!("the weights for {slot}"),
+                    expected: shape.kind.dims(),
+                    found: found.dims(),
+                }),
+            }
+        };
+        for (slot, change) in &self.linears {
+            let weight = change.weight.as_ref().map(LinearWeight::dims);
+            let pair = change.low_rank.as_ref().map(LowRank::dims);
+            for dims in [weight, pair].into_iter().flatten() {
+                fits(slot, ModuleKind::linear(dims))?;
+            }
+            let kind = base.require(slot)?.kind;
+            let (ModuleKind::Linear { out_features, .. }, [.., i]) = (kind, kind.dims2()) else {
+                return fits(slot, ModuleKind::linear([0, 0]));
+            };
+            let output = change.bias.as_ref().map(|bias| (bias.dims()[0], out_features));
+            let rescaled = change.rescaling.as_ref().map(|rescaling| match rescaling {
+                super::Rescaling::Input(factor) => (factor.dims()[0], i),
+                super::Rescaling::Output(factor) => (factor.dims()[0], out_features),
+            });
+            for (found, expected) in [output, rescaled].into_iter().flatten() {
+                if found != expected {
+                    return Err(AdapterError::Shape {
+                        tensor: format!("the vector for {slot}"),
+                        expected: vec![expected],
+                        found: vec![found],
+                    });
+                }
+            }
+        }
+        for (slot, change) in &self.embeddings {
+            let weight = change.weight.as_ref().map(Tensor::dims);
+            let pair = change.low_rank.as_ref().map(LowRankEmbedding::dims);
+            for [rows, width] in [weight, pair].into_iter().flatten() {
+                fits(slot, ModuleKind::Embedding { rows, width })?;
+            }
+        }
+        for (slot, change) in &self.norms {
+            for part in [&change.weight, &change.bias].into_iter().flatten() {
+                let [width] = part.dims();
+                fits(slot, ModuleKind::Norm { width, bias: false })?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn linear(&self, slot: &str) -> Option<&LinearChange> {
+        self.linears.get(slot)
+    }
+
+    pub(super) fn embedding(&self, slot: &str) -> Option<&EmbeddingChange> {
+        self.embeddings.get(slot)
+    }
+
+    pub(super) fn norm(&self, slot: &str) -> Option<&NormChange> {
+        self.norms.get(slot)
+    }
+
+    pub(super) fn linear_mut(&mut self, slot: impl Into<String>) -> &mut LinearChange {
+        self.linears.entry(slot.into()).or_default()
+    }
+
+    pub(super) fn embedding_mut(&mut self, slot: impl Into<String>) -> &mut EmbeddingChange {
+        self.embeddings.entry(slot.into()).or_default()
+    }
+
+    pub(super) fn norm_mut(&mut self, slot: impl Into<String>) -> &mut NormChange {
+        self.norms.entry(slot.into()).or_default()
     }
 }

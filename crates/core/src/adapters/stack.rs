@@ -1,15 +1,20 @@
 //! Several adapters at once, each with a weight.
 //!
-//! Letters: `t` tokens, `i` input width, `o` output width.
+//! Letters: `t` tokens, `i` input width, `o` output width, `h` hidden width.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use burn::tensor::Tensor;
 
 use super::AdapterSet;
-use crate::nn::{Context, Linear};
+use super::change::Output;
+use crate::nn::{Context, Embedding, Linear};
 
-/// The adapters that a text is computed with; empty is the base model.
+/// The adapters that a text is computed with, in the order in which they act; empty is the base model.
+///
+/// Low-rank updates add up, whatever their order. What multiplies (DoRA, (IA)³) acts on what the adapters before it
+/// made. A whole weight counts as its difference from the base's.
 #[derive(Clone, Debug, Default)]
 pub struct AdapterStack {
     sets: Vec<(Arc<AdapterSet>, f64)>,
@@ -22,7 +27,7 @@ impl AdapterStack {
         Self::default()
     }
 
-    /// One more adapter, whose side path is multiplied by `weight`.
+    /// One more adapter, whose change of the model is multiplied by `weight`.
     #[must_use]
     pub fn with(mut self, set: Arc<AdapterSet>, weight: f64) -> Self {
         self.sets.push((set, weight));
@@ -33,6 +38,12 @@ impl AdapterStack {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.sets.is_empty()
+    }
+
+    /// The adapters with their weights.
+    #[must_use]
+    pub fn sets(&self) -> &[(Arc<AdapterSet>, f64)] {
+        &self.sets
     }
 
     /// Whether both are the same adapters with the same weights.
@@ -50,40 +61,150 @@ impl AdapterStack {
         self.sets.iter().any(|(set, _)| set.touches(slot))
     }
 
-    /// The output `y` of a layer, changed for each text by its adapters.
+    /// The output of a linear layer, changed for each text by its adapters; `y` is the base's where it is known.
     ///
     /// # Shapes
     ///
     /// `x [t, i]`, `y [t, o] -> [t, o]`.
-    pub(crate) fn apply_all(context: &Context, layer: &Linear, x: &Tensor<2>, y: Tensor<2>) -> Tensor<2> {
-        let stacks = context.adapters();
-        let offsets = context.segments().offsets();
-        let ([t, i], [_, o]) = (x.dims(), y.dims());
-        let mut y = y;
-        let mut text = 0;
-        while text < stacks.len() {
-            let stack = &stacks[text];
-            let run = stacks[text..]
-                .iter()
-                .take_while(|other| stack.same(other))
-                .count();
-            let rows = offsets[text]..offsets[text + run];
-            text += run;
-            if rows.is_empty() || !stack.touches(layer.slot()) {
-                continue;
-            }
-            let apply = |x: Tensor<2>, y: Tensor<2>| {
-                let step = |y, (set, weight): &(Arc<AdapterSet>, f64)| set.apply(layer, &x, y, *weight);
-                stack.sets.iter().fold(y, step)
-            };
-            y = if rows.len() == t {
-                apply(x.clone(), y)
-            } else {
-                let part = y.clone().slice([rows.clone(), 0..o]);
-                let part = apply(x.clone().slice([rows.clone(), 0..i]), part);
-                y.slice_assign([rows, 0..o], part)
-            };
+    pub(crate) fn linear(
+        context: &Context,
+        layer: &Linear,
+        x: Tensor<2>,
+        y: Option<Tensor<2>>,
+    ) -> Tensor<2> {
+        if let [(_, stack)] = context.adapter_runs() {
+            return stack.through(layer, x, y);
         }
-        y
+        let y = y.unwrap_or_else(|| layer.base(x.clone()));
+        let i = x.dims()[1];
+        Self::by_run(context, layer.slot(), y, 1, |stack, rows, y| {
+            stack.through(layer, x.clone().slice([rows, 0..i]), Some(y))
+        })
+    }
+
+    /// Looked-up rows of a table, changed for each text by its adapters.
+    ///
+    /// # Shapes
+    ///
+    /// `ids [t]`, `y [t, h] -> [t, h]`.
+    pub(crate) fn embedding(context: &Context, table: &Embedding, ids: &[u32], y: Tensor<2>) -> Tensor<2> {
+        Self::by_run(context, table.slot(), y, 1, |stack, rows, base| {
+            let mut first = true;
+            stack.sets.iter().fold(base.clone(), |y, (set, weight)| {
+                let Some(change) = set.embedding(table.slot()) else {
+                    return y;
+                };
+                let y = change.apply(&ids[rows.clone()], &base, y, *weight, first);
+                first = false;
+                y
+            })
+        })
+    }
+
+    /// The normalised rows of texts, each with the norm that its adapters make; `rows_per_token` rows of `x` belong to
+    /// each token.
+    ///
+    /// # Shapes
+    ///
+    /// `x [t rows_per_token, h]`, `weight [h]`, `bias [h] -> [t rows_per_token, h]`.
+    pub(crate) fn norm(
+        context: &Context,
+        slot: &str,
+        rows_per_token: usize,
+        x: Tensor<2>,
+        base: (&Tensor<1>, Option<&Tensor<1>>),
+        normalise: impl Fn(Tensor<2>, Tensor<1>, Option<Tensor<1>>) -> Tensor<2>,
+    ) -> Tensor<2> {
+        Self::by_run_and_base(context, slot, x, rows_per_token, |stack, _, x| {
+            let base_parts = (base.0.clone(), base.1.cloned());
+            let (weight, bias) = match stack {
+                Some(stack) => stack.merged_norm(slot, base),
+                None => base_parts,
+            };
+            normalise(x, weight, bias)
+        })
+    }
+
+    /// A norm's weight and bias with the changes of all adapters.
+    ///
+    /// # Shapes
+    ///
+    /// All `[h]`.
+    pub(super) fn merged_norm(
+        &self,
+        slot: &str,
+        base: (&Tensor<1>, Option<&Tensor<1>>),
+    ) -> (Tensor<1>, Option<Tensor<1>>) {
+        let parts = (base.0.clone(), base.1.cloned());
+        self.sets
+            .iter()
+            .fold(parts, |parts, (set, weight)| match set.norm(slot) {
+                Some(change) => change.merge(base, parts, *weight),
+                None => parts,
+            })
+    }
+
+    /// A linear layer's output with the changes of all adapters.
+    ///
+    /// # Shapes
+    ///
+    /// `x [t, i]`, `y [t, o] -> [t, o]`.
+    fn through(&self, layer: &Linear, x: Tensor<2>, y: Option<Tensor<2>>) -> Tensor<2> {
+        let mut output = Output {
+            y,
+            bias: layer.bias().cloned(),
+            untouched: true,
+        };
+        for (set, weight) in &self.sets {
+            if let Some(change) = set.linear(layer.slot()) {
+                output = change.apply(layer, &x, output, *weight);
+            }
+        }
+        output.take(layer, &x)
+    }
+
+    /// Changes the rows of those texts whose adapters touch a slot.
+    ///
+    /// # Shapes
+    ///
+    /// `y [t rows_per_token, o] -> [t rows_per_token, o]`.
+    fn by_run(
+        context: &Context,
+        slot: &str,
+        y: Tensor<2>,
+        rows_per_token: usize,
+        mut change: impl FnMut(&Self, Range<usize>, Tensor<2>) -> Tensor<2>,
+    ) -> Tensor<2> {
+        Self::by_run_and_base(context, slot, y, rows_per_token, |stack, rows, y| match stack {
+            Some(stack) => change(stack, rows, y),
+            None => y,
+        })
+    }
+
+    /// As [`by_run`](Self::by_run), where the rows of the other texts are changed as well.
+    fn by_run_and_base(
+        context: &Context,
+        slot: &str,
+        y: Tensor<2>,
+        rows_per_token: usize,
+        mut change: impl FnMut(Option<&Self>, Range<usize>, Tensor<2>) -> Tensor<2>,
+    ) -> Tensor<2> {
+        let runs = context.adapter_runs();
+        let touching = |stack: &'_ Self| stack.touches(slot);
+        if let [(tokens, stack)] = runs {
+            let rows = tokens.start * rows_per_token..tokens.end * rows_per_token;
+            return change(touching(stack).then_some(stack), rows, y);
+        }
+        let [_, width] = y.dims();
+        let parts = runs.iter().map(|(tokens, stack)| {
+            let rows = tokens.start * rows_per_token..tokens.end * rows_per_token;
+            let part = y.clone().slice([rows.clone(), 0..width]);
+            change(touching(stack).then_some(stack), rows, part)
+        });
+        let parts: Vec<Tensor<2>> = parts.collect();
+        match parts.is_empty() {
+            true => y,
+            false => Tensor::cat(parts, 0), // [t rows_per_token, width]
+        }
     }
 }

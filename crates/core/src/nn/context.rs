@@ -1,5 +1,7 @@
 //! What a forward pass carries through the blocks besides the activations.
 
+use std::ops::Range;
+
 use super::Segments;
 use crate::adapters::AdapterStack;
 
@@ -21,6 +23,8 @@ pub struct Context {
     starts: Vec<usize>,
     /// The adapters of each text; empty where no text has any.
     adapters: Vec<AdapterStack>,
+    /// The packed tokens of neighbouring texts with the same adapters; empty where no text has any.
+    runs: Vec<(Range<usize>, AdapterStack)>,
 }
 
 impl Context {
@@ -31,6 +35,7 @@ impl Context {
             segments,
             starts: Vec::new(),
             adapters: Vec::new(),
+            runs: Vec::new(),
         }
     }
 
@@ -48,6 +53,14 @@ impl Context {
         debug_assert_eq!(adapters.len(), self.segments.len());
         let any = adapters.iter().any(|stack| !stack.is_empty());
         self.adapters = if any { adapters } else { Vec::new() };
+        self.runs.clear();
+        for (stack, range) in self.adapters.iter().zip(self.segments.iter()) {
+            match self.runs.last_mut() {
+                _ if range.is_empty() => {}
+                Some((run, last)) if last.same(stack) => run.end = range.end,
+                _ => self.runs.push((range, stack.clone())),
+            }
+        }
         self
     }
 
@@ -61,6 +74,16 @@ impl Context {
     #[must_use]
     pub fn adapters(&self) -> &[AdapterStack] {
         &self.adapters
+    }
+
+    /// The packed tokens of neighbouring texts with the same adapters, in order; nothing where no text has any.
+    pub(crate) fn adapter_runs(&self) -> &[(Range<usize>, AdapterStack)] {
+        &self.runs
+    }
+
+    /// Whether the adapters of any text change the module at a slot.
+    pub(crate) fn adapts(&self, slot: &str) -> bool {
+        self.runs.iter().any(|(_, stack)| stack.touches(slot))
     }
 
     /// Tokens that precede this pass in a text.
@@ -88,10 +111,10 @@ impl Context {
     /// The same circumstances for as many texts of other lengths, from their first token on.
     #[must_use]
     pub(crate) fn with_segments(&self, segments: Segments) -> Self {
-        Self {
-            segments,
-            starts: Vec::new(),
-            adapters: self.adapters.clone(),
+        let context = Self::new(segments);
+        match self.adapters.is_empty() {
+            true => context,
+            false => context.with_adapters(self.adapters.clone()),
         }
     }
 
@@ -104,9 +127,8 @@ impl Context {
             before(pair[1]) - before(pair[0])
         });
         Self {
-            segments: Segments::from_lengths(lengths),
             starts: self.starts.clone(),
-            adapters: self.adapters.clone(),
+            ..self.with_segments(Segments::from_lengths(lengths))
         }
     }
 }

@@ -4,8 +4,10 @@
 
 use burn::tensor::Tensor;
 
+use super::Context;
 use crate::{
     Error, Result,
+    adapters::AdapterStack,
     kernels::{self, LinearWeight},
 };
 
@@ -83,7 +85,43 @@ impl Embedding {
         self.dims()[1]
     }
 
-    /// The rows of the ids, in their order.
+    /// The table as the checkpoint stores it; a copy where it is the output layer's weight.
+    ///
+    /// # Shapes
+    ///
+    /// `-> [v, h]`.
+    #[must_use]
+    pub fn weight(&self) -> Tensor<2> {
+        match &self.table {
+            Table::Own(table) => table.clone(),
+            Table::Tied(weight) => weight.to_tensor(),
+        }
+    }
+
+    /// Whether the table is the weight of the output layer.
+    #[must_use]
+    pub fn is_tied(&self) -> bool {
+        matches!(self.table, Table::Tied(_))
+    }
+
+    /// The rows of the ids, changed for each text by its adapters.
+    ///
+    /// # Shapes
+    ///
+    /// `ids [t] -> [t, h]`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Embedding::forward`].
+    pub fn forward_adapted(&self, ids: &[u32], context: &Context) -> Result<Tensor<2>> {
+        let rows = self.forward(ids)?;
+        Ok(match context.adapts(&self.slot) {
+            false => rows,
+            true => AdapterStack::embedding(context, self, ids, rows),
+        })
+    }
+
+    /// The rows of the ids, in their order, without adapters.
     ///
     /// # Shapes
     ///

@@ -69,6 +69,36 @@ impl LayerNorm {
         &self.slot
     }
 
+    /// The weight as the checkpoint stores it.
+    ///
+    /// # Shapes
+    ///
+    /// `-> [h]`.
+    #[must_use]
+    pub fn weight(&self) -> &Tensor<1> {
+        &self.weight
+    }
+
+    /// The bias.
+    ///
+    /// # Shapes
+    ///
+    /// `-> [h]`.
+    #[must_use]
+    pub fn bias(&self) -> &Tensor<1> {
+        &self.bias
+    }
+
+    /// The same norm with other weights.
+    pub(crate) fn with_parts(&self, weight: Tensor<1>, bias: Tensor<1>) -> Self {
+        Self {
+            slot: self.slot.clone(),
+            weight,
+            bias,
+            eps: self.eps,
+        }
+    }
+
     /// Normalises each row.
     ///
     /// # Shapes

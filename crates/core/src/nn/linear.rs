@@ -124,11 +124,10 @@ impl Linear {
     /// `[t, i] -> [t, o]`.
     #[must_use]
     pub fn forward(&self, x: Tensor<2>, context: &Context) -> Tensor<2> {
-        if !self.adapted(context) {
-            return kernels::linear(x, &self.weight, self.bias.as_ref(), None);
+        match context.adapts(&self.slot) {
+            false => self.base(x),
+            true => AdapterStack::linear(context, self, x, None),
         }
-        let y = kernels::linear(x.clone(), &self.weight, self.bias.as_ref(), None);
-        AdapterStack::apply_all(context, self, &x, y)
     }
 
     /// The affine map of each row and, in the same pass, the activation.
@@ -138,7 +137,7 @@ impl Linear {
     /// `[t, i] -> [t, o]`.
     #[must_use]
     pub fn forward_activated(&self, x: Tensor<2>, activation: Activation, context: &Context) -> Tensor<2> {
-        match self.adapted(context) {
+        match context.adapts(&self.slot) {
             false => kernels::linear(x, &self.weight, self.bias.as_ref(), Some(activation)),
             true => activation.forward(self.forward(x, context)),
         }
@@ -156,13 +155,15 @@ impl Linear {
         context: &Context,
     ) -> [Tensor<2>; N] {
         let parts = layers.map(|layer| (&layer.weight, layer.bias.as_ref()));
-        if !layers.iter().any(|layer| layer.adapted(context)) {
+        if !layers.iter().any(|layer| context.adapts(&layer.slot)) {
             return kernels::linear_each(x, parts);
         }
         let mut layers = layers.into_iter();
         kernels::linear_each(x.clone(), parts).map(|y| match layers.next() {
-            Some(layer) => AdapterStack::apply_all(context, layer, &x, y),
-            None => y,
+            Some(layer) if context.adapts(&layer.slot) => {
+                AdapterStack::linear(context, layer, x.clone(), Some(y))
+            }
+            _ => y,
         })
     }
 
@@ -179,7 +180,7 @@ impl Linear {
         activation: Activation,
         context: &Context,
     ) -> Tensor<2> {
-        if gate.adapted(context) || up.adapted(context) {
+        if context.adapts(&gate.slot) || context.adapts(&up.slot) {
             let [gate, up] = Self::forward_each([gate, up], x, context);
             return kernels::gated(gate, up, activation);
         }
@@ -192,7 +193,21 @@ impl Linear {
         &self.weight
     }
 
-    fn adapted(&self, context: &Context) -> bool {
-        context.adapters().iter().any(|stack| stack.touches(&self.slot))
+    /// The affine map without adapters.
+    ///
+    /// # Shapes
+    ///
+    /// `[t, i] -> [t, o]`.
+    pub(crate) fn base(&self, x: Tensor<2>) -> Tensor<2> {
+        kernels::linear(x, &self.weight, self.bias.as_ref(), None)
+    }
+
+    /// The same slot with other weights of the same shape.
+    pub(crate) fn with_parts(&self, weight: LinearWeight, bias: Option<Tensor<1>>) -> Self {
+        Self {
+            slot: self.slot.clone(),
+            weight,
+            bias,
+        }
     }
 }

@@ -59,6 +59,21 @@ impl RmsNorm {
         &self.slot
     }
 
+    /// The weight as the checkpoint stores it.
+    ///
+    /// # Shapes
+    ///
+    /// `-> [h]`.
+    #[must_use]
+    pub fn weight(&self) -> &Tensor<1> {
+        &self.weight
+    }
+
+    /// The same norm with another stored weight.
+    pub(crate) fn with_weight(&self, weight: Tensor<1>) -> Self {
+        Self { weight, ..self.clone() }
+    }
+
     /// Normalises each row.
     ///
     /// # Shapes

@@ -147,6 +147,22 @@ impl ModelFiles {
             })
     }
 
+    /// A safetensors file, or `None` where it does not exist.
+    ///
+    /// # Errors
+    /// As [`Checkpoint::open`] and [`Checkpoint::from_bytes`].
+    pub fn safetensors(&self, name: &str) -> Result<Option<Checkpoint>> {
+        let path = self.path(name);
+        match &self.memory {
+            None if path.exists() => Checkpoint::open(&path).map(Some),
+            None => Ok(None),
+            Some(files) => match files.get(name) {
+                Some(bytes) => Checkpoint::whole(path, bytes.clone()).map(Some),
+                None => Ok(None),
+            },
+        }
+    }
+
     /// The weights: `model.safetensors`, or the shards of `model.safetensors.index.json`.
     ///
     /// # Errors

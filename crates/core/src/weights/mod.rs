@@ -20,3 +20,4 @@ pub use error::CheckpointError;
 pub use files::ModelFiles;
 pub use loader::{LoadReport, Loader, MissingTensor};
 pub use quantise::{QuantisedMatrix, quantise, quantise_checkpoint};
+pub(crate) use suggest::nearest;

@@ -9,8 +9,12 @@ use burn::tensor::{Device, Tensor};
 
 use super::super::decoder::{Decoder, DecoderConfig};
 use super::super::tokenizer::TextTokenizer;
+<<<<<<< HEAD
 use super::generation_config;
 use crate::chat::ChatTemplate;
+=======
+use crate::adapters::{AdapterBase, Module, ModuleShapes};
+>>>>>>> d748968 (Adapters: PEFT's files read and written, DoRA, embeddings, whole modules, (IA)³, merge and unmerge)
 use crate::error::Result;
 use crate::nn::{Context, KvCache};
 use crate::weights::{LoadReport, ModelFiles};
@@ -30,7 +34,7 @@ use crate::weights::{LoadReport, ModelFiles};
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct CausalLm {
     decoder: Decoder,
     tokenizer: Arc<TextTokenizer>,
@@ -92,6 +96,11 @@ impl CausalLm {
         &self.decoder
     }
 
+    /// The transformer, whose weights a merge changes.
+    pub(crate) fn decoder_mut(&mut self) -> &mut Decoder {
+        &mut self.decoder
+    }
+
     /// The tokenizer.
     #[must_use]
     pub fn tokenizer(&self) -> &Arc<TextTokenizer> {
@@ -148,5 +157,19 @@ impl CausalLm {
             .iter()
             .filter_map(|range| range.end.checked_sub(1));
         Ok(self.decoder.logits_of(hidden, &last.collect::<Vec<_>>(), context))
+    }
+}
+
+impl AdapterBase for CausalLm {
+    fn module_shapes(&self) -> &Arc<ModuleShapes> {
+        self.decoder.module_shapes()
+    }
+
+    fn modules(&self) -> Vec<Module<'_>> {
+        self.decoder.modules()
+    }
+
+    fn device(&self) -> &Device {
+        AdapterBase::device(&self.decoder)
     }
 }

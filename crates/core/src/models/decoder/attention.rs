@@ -9,6 +9,7 @@ use super::config::DecoderConfig;
 use super::model::Parts;
 use super::names::Projections;
 use super::norm::Norm;
+use crate::adapters::{Module, ModuleMut};
 use crate::error::Result;
 use crate::kernels::{self, LayerCache};
 use crate::nn::{Attention, Context, Linear};
@@ -23,7 +24,7 @@ pub(super) struct Angles {
 }
 
 /// Projections, rotation, causal attention and the projection back.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct SelfAttention {
     qkv: Qkv,
     head_norms: Option<(Norm, Norm)>,
@@ -35,7 +36,7 @@ pub(super) struct SelfAttention {
     head_dim: usize,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 #[allow(
     clippy::large_enum_variant,
     reason = "a layer has one, which stays where it was made"
@@ -96,8 +97,8 @@ impl SelfAttention {
         let [mut q, mut k, v] = self.project(x, context);
         // 2. Norms of each head.
         if let Some((q_norm, k_norm)) = &self.head_norms {
-            q = self.by_head(q_norm, q);
-            k = self.by_head(k_norm, k);
+            q = self.by_head(q_norm, q, context);
+            k = self.by_head(k_norm, k, context);
         }
         // 3. Rotation.
         if let Some(Angles { cos, sin }) = self.rope.and_then(|rope| angles.get(rope)) {
@@ -146,9 +147,34 @@ impl SelfAttention {
     ///
     /// # Shapes
     /// `[t, a d] -> [t, a d]`.
-    fn by_head(&self, norm: &Norm, x: Tensor<2>) -> Tensor<2> {
+    fn by_head(&self, norm: &Norm, x: Tensor<2>, context: &Context) -> Tensor<2> {
         let [t, width] = x.dims();
-        let x = x.reshape([t * width / self.head_dim, self.head_dim]); // [t a, d]
-        norm.forward(x).reshape([t, width])
+        let heads = width / self.head_dim;
+        let x = x.reshape([t * heads, self.head_dim]); // [t a, d]
+        norm.forward(x, heads, context).reshape([t, width])
+    }
+
+    /// The modules that adapters can change, in the order of the data flow.
+    pub(super) fn modules<'a>(&'a self, into: &mut Vec<Module<'a>>) {
+        match &self.qkv {
+            Qkv::Separate { q, k, v } => into.extend([q, k, v].map(Module::Linear)),
+            Qkv::Stacked(qkv) | Qkv::Interleaved(qkv) => into.push(Module::Linear(qkv)),
+        }
+        if let Some((q, k)) = &self.head_norms {
+            into.extend([q, k].map(Norm::module));
+        }
+        into.push(Module::Linear(&self.o_proj));
+    }
+
+    /// The same modules, to be changed.
+    pub(super) fn modules_mut<'a>(&'a mut self, into: &mut Vec<ModuleMut<'a>>) {
+        match &mut self.qkv {
+            Qkv::Separate { q, k, v } => into.extend([q, k, v].map(ModuleMut::Linear)),
+            Qkv::Stacked(qkv) | Qkv::Interleaved(qkv) => into.push(ModuleMut::Linear(qkv)),
+        }
+        if let Some((q, k)) = &mut self.head_norms {
+            into.extend([q, k].map(Norm::module_mut));
+        }
+        into.push(ModuleMut::Linear(&mut self.o_proj));
     }
 }

@@ -8,11 +8,12 @@ use super::config::{DecoderConfig, ExpertsConfig};
 use super::mlp::GatedMlp;
 use super::model::{Parts, indices};
 use super::names::MlpNames;
+use crate::adapters::{Module, ModuleMut};
 use crate::error::{Error, Result};
 use crate::nn::{Context, Linear};
 
 /// Feed-forward layers side by side, of which each token goes through the few that the router gives most weight.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Experts {
     router: Linear,
     experts: Vec<GatedMlp>,
@@ -99,6 +100,20 @@ impl Experts {
             out = out.select_assign(0, ids, y * weight, IndexingUpdateOp::Add);
         }
         Ok(out)
+    }
+
+    /// The modules that adapters can change, in the order of the data flow.
+    pub(super) fn modules<'a>(&'a self, into: &mut Vec<Module<'a>>) {
+        into.push(Module::Linear(&self.router));
+        self.experts.iter().for_each(|expert| expert.modules(into));
+    }
+
+    /// The same modules, to be changed.
+    pub(super) fn modules_mut<'a>(&'a mut self, into: &mut Vec<ModuleMut<'a>>) {
+        into.push(ModuleMut::Linear(&mut self.router));
+        self.experts
+            .iter_mut()
+            .for_each(|expert| expert.modules_mut(into));
     }
 
     /// The experts with the largest probabilities, ties going to the lower number.

@@ -9,12 +9,13 @@ use super::config::DecoderConfig;
 use super::mlp::Mlp;
 use super::model::Parts;
 use super::norm::Norm;
+use crate::adapters::{Module, ModuleMut};
 use crate::error::Result;
 use crate::kernels::LayerCache;
 use crate::nn::Context;
 
 /// Attention and a feed-forward layer, each of a normalised input and added to the stream of hidden states.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Layer {
     input_norm: Norm,
     attention: SelfAttention,
@@ -69,27 +70,47 @@ impl Layer {
         context: &Context,
     ) -> Result<Stream> {
         let after = |norm: &Option<Norm>, y: Tensor<2>| match norm {
-            Some(norm) => norm.forward(y),
+            Some(norm) => norm.forward(y, 1, context),
             None => y,
         };
         // 1. Attention of the normalised stream.
-        let (normed, x) = self.input_norm.forward_residual(stream.x, stream.added);
+        let (normed, x) = self.input_norm.forward_residual(stream.x, stream.added, context);
         let y = self.attention.forward(normed, angles, caches, context);
         let y = after(&self.attention_output_norm, y);
         // 2. The feed-forward layer, of the same stream or of the stream with the attention in it.
         if self.parallel_residual {
-            let z = self.mlp.forward(self.mlp_norm.forward(x.clone()), context)?;
+            let z = self.mlp.forward(self.mlp_norm.forward(x.clone(), 1, context), context)?;
             let z = after(&self.mlp_output_norm, z);
             return Ok(Stream {
                 x,
                 added: Some(y + z),
             });
         }
-        let (normed, x) = self.mlp_norm.forward_residual(x, Some(y));
+        let (normed, x) = self.mlp_norm.forward_residual(x, Some(y), context);
         let z = self.mlp.forward(normed, context)?;
         Ok(Stream {
             x,
             added: Some(after(&self.mlp_output_norm, z)),
         })
+    }
+
+    /// The modules that adapters can change, in the order of the data flow.
+    pub(super) fn modules<'a>(&'a self, into: &mut Vec<Module<'a>>) {
+        into.push(self.input_norm.module());
+        self.attention.modules(into);
+        into.extend(self.attention_output_norm.as_ref().map(Norm::module));
+        into.push(self.mlp_norm.module());
+        self.mlp.modules(into);
+        into.extend(self.mlp_output_norm.as_ref().map(Norm::module));
+    }
+
+    /// The same modules, to be changed.
+    pub(super) fn modules_mut<'a>(&'a mut self, into: &mut Vec<ModuleMut<'a>>) {
+        into.push(self.input_norm.module_mut());
+        self.attention.modules_mut(into);
+        into.extend(self.attention_output_norm.as_mut().map(Norm::module_mut));
+        into.push(self.mlp_norm.module_mut());
+        self.mlp.modules_mut(into);
+        into.extend(self.mlp_output_norm.as_mut().map(Norm::module_mut));
     }
 }

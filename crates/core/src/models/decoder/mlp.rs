@@ -8,12 +8,13 @@ use super::config::DecoderConfig;
 use super::experts::Experts;
 use super::model::Parts;
 use super::names::MlpNames;
+use crate::adapters::{Module, ModuleMut};
 use crate::error::Result;
 use crate::kernels;
 use crate::nn::{Activation, Context, Linear};
 
 /// Plain, gated, or a mixture of gated ones.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 #[allow(
     clippy::large_enum_variant,
     reason = "a layer has one, which stays where it was made"
@@ -34,7 +35,7 @@ pub(super) enum Mlp {
 }
 
 /// `down(activation(gate(x)) * up(x))` (Shazeer 2020, arXiv:2002.05202, equation 6).
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct GatedMlp {
     pub(super) gate_proj: Linear,
     pub(super) up_proj: Linear,
@@ -91,6 +92,26 @@ impl Mlp {
             Self::Experts(experts) => experts.forward(x, context)?,
         })
     }
+
+    /// The modules that adapters can change, in the order of the data flow.
+    pub(super) fn modules<'a>(&'a self, into: &mut Vec<Module<'a>>) {
+        match self {
+            Self::Plain { up, down, .. } => into.extend([up, down].map(Module::Linear)),
+            Self::Gated(mlp) => mlp.modules(into),
+            Self::GatedStacked { gate_up, down, .. } => into.extend([gate_up, down].map(Module::Linear)),
+            Self::Experts(experts) => experts.modules(into),
+        }
+    }
+
+    /// The same modules, to be changed.
+    pub(super) fn modules_mut<'a>(&'a mut self, into: &mut Vec<ModuleMut<'a>>) {
+        match self {
+            Self::Plain { up, down, .. } => into.extend([up, down].map(ModuleMut::Linear)),
+            Self::Gated(mlp) => mlp.modules_mut(into),
+            Self::GatedStacked { gate_up, down, .. } => into.extend([gate_up, down].map(ModuleMut::Linear)),
+            Self::Experts(experts) => experts.modules_mut(into),
+        }
+    }
 }
 
 impl GatedMlp {
@@ -99,5 +120,15 @@ impl GatedMlp {
     pub(super) fn forward(&self, x: Tensor<2>, context: &Context) -> Tensor<2> {
         let y = Linear::forward_gated(&self.gate_proj, &self.up_proj, x, self.hidden_act, context); // [t, f]
         self.down_proj.forward(y, context)
+    }
+
+    /// The modules that adapters can change, in the order of the data flow.
+    pub(super) fn modules<'a>(&'a self, into: &mut Vec<Module<'a>>) {
+        into.extend([&self.gate_proj, &self.up_proj, &self.down_proj].map(Module::Linear));
+    }
+
+    /// The same modules, to be changed.
+    pub(super) fn modules_mut<'a>(&'a mut self, into: &mut Vec<ModuleMut<'a>>) {
+        into.extend([&mut self.gate_proj, &mut self.up_proj, &mut self.down_proj].map(ModuleMut::Linear));
     }
 }

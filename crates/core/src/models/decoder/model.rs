@@ -2,6 +2,9 @@
 //!
 //! Letters: `t` tokens of all texts, `h` hidden width, `v` vocabulary, `s` chosen tokens.
 
+use std::path::PathBuf;
+use std::sync::Arc;
+
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
 use super::super::config_file::ConfigFile;
@@ -11,13 +14,14 @@ use super::families;
 use super::layer::{Layer, Stream};
 use super::norm::Norm;
 use super::rope::Rope;
+use crate::adapters::{AdapterBase, Module, ModuleMut, ModuleShapes};
 use crate::error::{Error, Result};
 use crate::kernels::{LayerCache, LinearWeight};
 use crate::nn::{Context, Embedding, KvCache, Linear, Segments};
 use crate::weights::{Loader, ModelFiles};
 
 /// A pre-norm transformer decoder with its output layer.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Decoder {
     config: DecoderConfig,
     embed_tokens: Embedding,
@@ -26,6 +30,7 @@ pub struct Decoder {
     norm: Norm,
     lm_head: Linear,
     device: Device,
+    shapes: Arc<ModuleShapes>,
 }
 
 impl Decoder {
@@ -74,7 +79,7 @@ impl Decoder {
         };
         // 2. The layers.
         let layers = (0..config.layers.len()).map(|index| Layer::load(config, index, &parts));
-        Ok(Self {
+        let mut decoder = Self {
             embed_tokens,
             embed_positions,
             layers: layers.collect::<Result<_>>()?,
@@ -82,7 +87,12 @@ impl Decoder {
             lm_head,
             device: loader.device().clone(),
             config: config.clone(),
-        })
+            shapes: Arc::default(),
+        };
+        let head = names.lm_head;
+        let transposed = |slot: &str| names.transposed && slot != head;
+        decoder.shapes = Arc::new(ModuleShapes::new(&decoder.modules(), transposed, Some(head)));
+        Ok(decoder)
     }
 
     /// The shape of the model.
@@ -123,7 +133,7 @@ impl Decoder {
         for layer in &self.layers {
             stream = layer.forward(stream, &angles, None, context)?;
         }
-        Ok(self.norm.forward_residual(stream.x, stream.added).0)
+        Ok(self.norm.forward_residual(stream.x, stream.added, context).0)
     }
 
     /// The hidden states of new tokens behind the last norm; each text goes on where its cache ends, and its keys and
@@ -171,7 +181,7 @@ impl Decoder {
         for (cache, range) in caches.iter_mut().zip(context.segments().iter()) {
             cache.extend(&ids[range]);
         }
-        Ok(self.norm.forward_residual(stream.x, stream.added).0)
+        Ok(self.norm.forward_residual(stream.x, stream.added, context).0)
     }
 
     /// The embeddings, the hidden states behind every layer, and those behind the last norm.
@@ -189,7 +199,7 @@ impl Decoder {
             stream = layer.forward(stream, &angles, None, context)?;
             states.push(stream.sum());
         }
-        states.push(self.norm.forward_residual(stream.x, stream.added).0);
+        states.push(self.norm.forward_residual(stream.x, stream.added, context).0);
         Ok(states)
     }
 
@@ -219,6 +229,23 @@ impl Decoder {
         self.logits(chosen, &context.gathered(tokens))
     }
 
+    /// The modules that a merge changes, in the order of [`AdapterBase::modules`].
+    pub(crate) fn modules_mut(&mut self) -> Vec<ModuleMut<'_>> {
+        let mut modules = vec![ModuleMut::Embedding(&mut self.embed_tokens)];
+        modules.extend(self.embed_positions.as_mut().map(ModuleMut::Embedding));
+        self.layers
+            .iter_mut()
+            .for_each(|layer| layer.modules_mut(&mut modules));
+        modules.push(self.norm.module_mut());
+        modules.push(ModuleMut::Linear(&mut self.lm_head));
+        modules
+    }
+
+    /// Notes whether the output layer's weight is still the table of words.
+    pub(crate) fn set_tied(&mut self, tied: bool) {
+        self.config.tie_word_embeddings = tied;
+    }
+
     /// As [`Decoder::forward_cached`] where a text has grown beyond the rotation of its cached keys: all texts of the
     /// pass are computed from their first token on.
     fn forward_anew(&self, ids: &[u32], caches: &mut [&mut KvCache], context: &Context) -> Result<Tensor<2>> {
@@ -236,6 +263,7 @@ impl Decoder {
     }
 
     fn embed(&self, ids: &[u32], context: &Context) -> Result<Stream> {
+        self.check_adapters(context)?;
         if ids.len() != context.segments().tokens() {
             return Err(Error::Dimension {
                 what: "the list of token ids".to_owned(),
@@ -243,16 +271,28 @@ impl Decoder {
                 found: ids.len(),
             });
         }
-        let x = self.embed_tokens.forward(ids)?;
+        let x = self.embed_tokens.forward_adapted(ids, context)?;
         let x = match self.config.embedding_scale {
             1.0 => x,
             scale => x * scale,
         };
         let x = match &self.embed_positions {
-            Some(table) => x + table.forward(&context.positions())?,
+            Some(table) => x + table.forward_adapted(&context.positions(), context)?,
             None => x,
         };
         Ok(Stream { x, added: None })
+    }
+
+    /// Refuses adapters that change modules which this model does not have, or has in another shape.
+    fn check_adapters(&self, context: &Context) -> Result<()> {
+        let stacks = context.adapter_runs().iter().flat_map(|(_, stack)| stack.sets());
+        for (set, _) in stacks {
+            set.check(&self.shapes).map_err(|source| Error::Adapter {
+                path: PathBuf::from("in memory"),
+                source,
+            })?;
+        }
+        Ok(())
     }
 
     /// The rotations of this pass, one for each kind that layers name.
@@ -288,6 +328,25 @@ impl Decoder {
                 .any(|rope| rope.regime(cached) != rope.regime(tokens)),
             _ => false,
         }
+    }
+}
+
+impl AdapterBase for Decoder {
+    fn module_shapes(&self) -> &Arc<ModuleShapes> {
+        &self.shapes
+    }
+
+    fn modules(&self) -> Vec<Module<'_>> {
+        let mut modules = vec![Module::Embedding(&self.embed_tokens)];
+        modules.extend(self.embed_positions.as_ref().map(Module::Embedding));
+        self.layers.iter().for_each(|layer| layer.modules(&mut modules));
+        modules.push(self.norm.module());
+        modules.push(Module::Linear(&self.lm_head));
+        modules
+    }
+
+    fn device(&self) -> &Device {
+        &self.device
     }
 }
 

@@ -6,11 +6,12 @@ use burn::tensor::Tensor;
 
 use super::config::NormKind;
 use crate::error::Result;
-use crate::nn::{LayerNorm, RmsNorm};
+use crate::adapters::{AdapterStack, Module, ModuleMut};
+use crate::nn::{Context, LayerNorm, RmsNorm};
 use crate::weights::Loader;
 
 /// Either kind of norm.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 #[allow(
     clippy::large_enum_variant,
     reason = "a layer has one, which stays where it was made"
@@ -41,9 +42,14 @@ impl Norm {
         })
     }
 
+    /// The norm of each row, changed for each text by its adapters; `rows_per_token` rows belong to each token.
+    ///
     /// # Shapes
-    /// `[t, h] -> [t, h]`.
-    pub(super) fn forward(&self, x: Tensor<2>) -> Tensor<2> {
+    /// `[t rows_per_token, h] -> [t rows_per_token, h]`.
+    pub(super) fn forward(&self, x: Tensor<2>, rows_per_token: usize, context: &Context) -> Tensor<2> {
+        if context.adapts(self.module().slot()) {
+            return self.forward_adapted(x, rows_per_token, context);
+        }
         match self {
             Self::Rms(norm) => norm.forward(x),
             Self::Layer(norm) => norm.forward(x),
@@ -58,16 +64,47 @@ impl Norm {
         &self,
         x: Tensor<2>,
         residual: Option<Tensor<2>>,
+        context: &Context,
     ) -> (Tensor<2>, Tensor<2>) {
         match self {
-            Self::Rms(norm) => norm.forward_residual(x, residual),
-            Self::Layer(norm) => {
+            Self::Rms(norm) if !context.adapts(norm.slot()) => norm.forward_residual(x, residual),
+            _ => {
                 let sum = match residual {
                     Some(residual) => x + residual,
                     None => x,
                 };
-                (norm.forward(sum.clone()), sum)
+                (self.forward(sum.clone(), 1, context), sum)
             }
         }
+    }
+
+    /// The norm as adapters see it.
+    pub(super) fn module(&self) -> Module<'_> {
+        match self {
+            Self::Rms(norm) => Module::RmsNorm(norm),
+            Self::Layer(norm) => Module::LayerNorm(norm),
+        }
+    }
+
+    pub(super) fn module_mut(&mut self) -> ModuleMut<'_> {
+        match self {
+            Self::Rms(norm) => ModuleMut::RmsNorm(norm),
+            Self::Layer(norm) => ModuleMut::LayerNorm(norm),
+        }
+    }
+
+    fn forward_adapted(&self, x: Tensor<2>, rows_per_token: usize, context: &Context) -> Tensor<2> {
+        let base = match self {
+            Self::Rms(norm) => (norm.weight(), None),
+            Self::Layer(norm) => (norm.weight(), Some(norm.bias())),
+        };
+        let slot = self.module().slot().to_owned();
+        AdapterStack::norm(context, &slot, rows_per_token, x, base, |x, weight, bias| {
+            match (self, bias) {
+                (Self::Layer(norm), Some(bias)) => norm.with_parts(weight, bias).forward(x),
+                (Self::Layer(norm), None) => norm.with_parts(weight, norm.bias().clone()).forward(x),
+                (Self::Rms(norm), _) => norm.with_weight(weight).forward(x),
+            }
+        })
     }
 }

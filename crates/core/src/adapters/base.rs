@@ -1,0 +1,217 @@
+//! What adapters need to know of a base model: its modules by slot, with their shapes.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use burn::tensor::Device;
+
+use super::AdapterError;
+use crate::nn::{Embedding, LayerNorm, Linear, RmsNorm};
+use crate::weights::nearest;
+
+/// Suggestions for a module that does not exist.
+const SUGGESTIONS: usize = 3;
+
+/// A model that adapters can stand beside.
+///
+/// # Example
+///
+/// ```no_run
+/// # fn of(lm: &ragtune_core::models::CausalLm) {
+/// use ragtune_core::adapters::AdapterBase;
+///
+/// for (slot, shape) in lm.module_shapes().iter() {
+///     println!("{slot}: {:?}", shape.kind); // model.layers.0.self_attn.q_proj: Linear { .. }
+/// }
+/// # }
+/// ```
+pub trait AdapterBase {
+    /// The shapes of all modules that adapters can change.
+    fn module_shapes(&self) -> &Arc<ModuleShapes>;
+
+    /// All modules that adapters can change, in the order of the data flow.
+    fn modules(&self) -> Vec<Module<'_>>;
+
+    /// The device that the weights are on.
+    fn device(&self) -> &Device;
+}
+
+/// A module that adapters can change.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub enum Module<'a> {
+    /// A linear layer.
+    Linear(&'a Linear),
+    /// A table of embeddings.
+    Embedding(&'a Embedding),
+    /// A norm by root mean square.
+    RmsNorm(&'a RmsNorm),
+    /// A norm by mean and variance.
+    LayerNorm(&'a LayerNorm),
+}
+
+/// A module whose weights are replaced, in a merge.
+pub(crate) enum ModuleMut<'a> {
+    Linear(&'a mut Linear),
+    Embedding(&'a mut Embedding),
+    RmsNorm(&'a mut RmsNorm),
+    LayerNorm(&'a mut LayerNorm),
+}
+
+/// The modules of a model by slot.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ModuleShapes {
+    shapes: BTreeMap<String, ModuleShape>,
+}
+
+/// The shape of one module.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ModuleShape {
+    /// What it is, and how large.
+    pub kind: ModuleKind,
+    /// Whether files store the weight of a linear layer `[in, out]`, as GPT-2's do.
+    pub transposed: bool,
+    /// Whether it is the layer that gives the logits.
+    pub is_output: bool,
+}
+
+/// What a module is, and how large.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ModuleKind {
+    /// A linear layer.
+    Linear {
+        /// Input width.
+        in_features: usize,
+        /// Output width.
+        out_features: usize,
+        /// Whether it has a bias.
+        bias: bool,
+    },
+    /// A table of embeddings.
+    Embedding {
+        /// Rows.
+        rows: usize,
+        /// Components of a row.
+        width: usize,
+    },
+    /// A norm.
+    Norm {
+        /// Components.
+        width: usize,
+        /// Whether it has a bias.
+        bias: bool,
+    },
+}
+
+impl Module<'_> {
+    /// The module path in the checkpoint.
+    #[must_use]
+    pub fn slot(&self) -> &str {
+        match self {
+            Self::Linear(layer) => layer.slot(),
+            Self::Embedding(table) => table.slot(),
+            Self::RmsNorm(norm) => norm.slot(),
+            Self::LayerNorm(norm) => norm.slot(),
+        }
+    }
+
+    /// What it is, and how large.
+    #[must_use]
+    pub fn kind(&self) -> ModuleKind {
+        match self {
+            Self::Linear(layer) => ModuleKind::Linear {
+                in_features: layer.in_features(),
+                out_features: layer.out_features(),
+                bias: layer.bias().is_some(),
+            },
+            Self::Embedding(table) => ModuleKind::Embedding {
+                rows: table.num_embeddings(),
+                width: table.embedding_dim(),
+            },
+            Self::RmsNorm(norm) => ModuleKind::Norm {
+                width: norm.weight().dims()[0],
+                bias: false,
+            },
+            Self::LayerNorm(norm) => ModuleKind::Norm {
+                width: norm.weight().dims()[0],
+                bias: true,
+            },
+        }
+    }
+}
+
+impl ModuleShapes {
+    /// The shapes of modules; `transposed` says of which linear layers files store the weight `[in, out]`, `output` is
+    /// the slot of the layer that gives the logits.
+    #[must_use]
+    pub fn new(modules: &[Module<'_>], transposed: impl Fn(&str) -> bool, output: Option<&str>) -> Self {
+        let shape = |module: &Module<'_>| {
+            let (slot, kind) = (module.slot(), module.kind());
+            let shape = ModuleShape {
+                kind,
+                transposed: matches!(kind, ModuleKind::Linear { .. }) && transposed(slot),
+                is_output: output == Some(slot),
+            };
+            (slot.to_owned(), shape)
+        };
+        Self {
+            shapes: modules.iter().map(shape).collect(),
+        }
+    }
+
+    /// The shape of the module at a slot.
+    #[must_use]
+    pub fn get(&self, slot: &str) -> Option<ModuleShape> {
+        self.shapes.get(slot).copied()
+    }
+
+    /// All modules, sorted by slot.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, ModuleShape)> {
+        self.shapes.iter().map(|(slot, shape)| (slot.as_str(), *shape))
+    }
+
+    pub(super) fn require(&self, slot: &str) -> Result<ModuleShape, AdapterError> {
+        self.get(slot).ok_or_else(|| AdapterError::MissingModule {
+            module: slot.to_owned(),
+            did_you_mean: nearest(slot, self.shapes.keys().map(String::as_str), SUGGESTIONS),
+        })
+    }
+}
+
+impl ModuleKind {
+    pub(super) fn linear([out_features, in_features]: [usize; 2]) -> Self {
+        Self::Linear {
+            in_features,
+            out_features,
+            bias: false,
+        }
+    }
+
+    /// The shape of the weight.
+    #[must_use]
+    pub fn dims(self) -> Vec<usize> {
+        match self {
+            Self::Norm { width, .. } => vec![width],
+            other => other.dims2().to_vec(),
+        }
+    }
+
+    /// The shape of the weight as a matrix, `[out, in]` or `[rows, width]`; a norm's has one row.
+    pub(super) fn dims2(self) -> [usize; 2] {
+        match self {
+            Self::Linear {
+                in_features,
+                out_features,
+                ..
+            } => [out_features, in_features],
+            Self::Embedding { rows, width } => [rows, width],
+            Self::Norm { width, .. } => [1, width],
+        }
+    }
+
+    /// Whether both are of one kind and size, whatever their biases.
+    pub(super) fn same_size(self, other: Self) -> bool {
+        std::mem::discriminant(&self) == std::mem::discriminant(&other) && self.dims() == other.dims()
+    }
+}

@@ -1,0 +1,421 @@
+//! PEFT's files into an [`AdapterSet`], every tensor accounted for.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use burn::tensor::{Device, Tensor, TensorData};
+
+use super::base::{AdapterBase, Module, ModuleKind, ModuleShape, ModuleShapes};
+use super::config::{AdapterConfig, AdapterMethod, TrainedBiases};
+use super::key::{Key, Part};
+use super::target::Target;
+use super::{AdapterError, AdapterSet, LowRank, LowRankEmbedding, Rescaling};
+use crate::error::{Error, Result};
+use crate::kernels::LinearWeight;
+use crate::weights::{Checkpoint, ModelFiles, nearest};
+
+/// Suggestions for a name that was not found.
+const SUGGESTIONS: usize = 2;
+
+impl AdapterSet {
+    /// The file of the weights in an adapter's folder.
+    pub const WEIGHTS: &'static str = "adapter_model.safetensors";
+
+    /// Reads an adapter's folder as PEFT saves it, for the base model that it was trained beside.
+    ///
+    /// # Errors
+    /// As [`AdapterSet::from_files`].
+    pub fn load(folder: impl Into<PathBuf>, base: &(impl AdapterBase + ?Sized)) -> Result<Self> {
+        Self::from_files(&ModelFiles::folder(folder)?, base)
+    }
+
+    /// Reads an adapter from a folder or from memory.
+    ///
+    /// # Errors
+    /// As [`AdapterConfig::read`] and [`Checkpoint::open`]; [`Error::Adapter`] when the tensors are not those that
+    /// configuration and base call for: one is missing, left over, or of another shape.
+    pub fn from_files(files: &ModelFiles, base: &(impl AdapterBase + ?Sized)) -> Result<Self> {
+        let config = AdapterConfig::read(files)?;
+        let remedy = "an adapter's folder has adapter_config.json and adapter_model.safetensors; convert \
+            adapter_model.bin by loading and saving it in PEFT";
+        let checkpoint = files
+            .safetensors(Self::WEIGHTS)?
+            .ok_or_else(|| Error::MissingFile {
+                path: files.path(Self::WEIGHTS),
+                remedy,
+            })?;
+        let of_adapter = |source| Error::Adapter {
+            path: files.root().to_owned(),
+            source,
+        };
+        let mut reader = Reader {
+            files,
+            shapes: base.module_shapes(),
+            modules: base
+                .modules()
+                .into_iter()
+                .map(|module| (module.slot().to_owned(), module))
+                .collect(),
+            device: base.device(),
+            tensors: Reader::keys(&checkpoint).map_err(of_adapter)?,
+            used: BTreeSet::new(),
+            wanted: Vec::new(),
+            checkpoint: &checkpoint,
+        };
+        let mut set = AdapterSet::new();
+        {
+            let target = Target::new(&config).map_err(of_adapter)?;
+            let targeted = reader.targeted(&config, &target).map_err(of_adapter)?;
+            for (slot, shape) in reader.shapes.clone().iter() {
+                let is_target = targeted.contains(slot);
+                let saved = target.saves(slot) && !is_target;
+                reader.whole(&mut set, slot, shape, saved)?;
+                reader.biases(&mut set, slot, shape, &config, is_target)?;
+                match (is_target, config.peft_type) {
+                    (false, _) => {}
+                    (true, AdapterMethod::Lora) => {
+                        reader.low_rank(&mut set, slot, shape, &config, &target)?;
+                    }
+                    (true, AdapterMethod::Ia3) => reader.rescaling(&mut set, slot, shape, &target)?,
+                }
+            }
+        }
+        reader.finish().map_err(of_adapter)?;
+        set.base = Some(Arc::clone(base.module_shapes()));
+        Ok(set.with_config(config))
+    }
+}
+
+/// The tensors of an adapter on their way into a set.
+struct Reader<'a> {
+    files: &'a ModelFiles,
+    shapes: &'a Arc<ModuleShapes>,
+    modules: BTreeMap<String, Module<'a>>,
+    device: &'a Device,
+    checkpoint: &'a Checkpoint,
+    /// The name of the tensor of each key; what is no key has an empty slot.
+    tensors: BTreeMap<Key, String>,
+    used: BTreeSet<String>,
+    /// Names that were asked for.
+    wanted: Vec<String>,
+}
+
+impl<'a> Reader<'a> {
+    fn keys(checkpoint: &Checkpoint) -> Result<BTreeMap<Key, String>, AdapterError> {
+        let mut tensors: BTreeMap<Key, String> = BTreeMap::new();
+        for name in checkpoint.names() {
+            let Some(key) = Key::parse(name) else { continue };
+            if key.part == Part::Original {
+                continue;
+            }
+            if let Some(first) = tensors.insert(key, name.to_owned()) {
+                let second = name.to_owned();
+                return Err(AdapterError::Twice { first, second });
+            }
+        }
+        Ok(tensors)
+    }
+
+    /// The modules with updates.
+    fn targeted(&self, config: &AdapterConfig, target: &Target<'_>) -> Result<BTreeSet<String>, AdapterError> {
+        let mut targeted = BTreeSet::new();
+        let mut saves = false;
+        for (slot, shape) in self.shapes.iter() {
+            let included = match target.includes(slot, shape)? {
+                Some(included) => included,
+                None => [Part::A, Part::EmbeddingA, Part::Rescaling]
+                    .into_iter()
+                    .any(|part| self.tensors.contains_key(&Key::new(slot, part))),
+            };
+            if included {
+                targeted.insert(slot.to_owned());
+            }
+            saves |= target.saves(slot);
+        }
+        let nothing = |field, found: String, names: &[String]| {
+            let last = |slot: &'a str| slot.rsplit('.').next().unwrap_or(slot);
+            let known: BTreeSet<&str> = self.shapes.iter().map(|(slot, _)| last(slot)).collect();
+            let near = |name: &String| {
+                nearest(last_of(name), known.iter().copied(), SUGGESTIONS)
+            };
+            let mut did_you_mean: Vec<String> = names.iter().flat_map(near).collect();
+            if did_you_mean.is_empty() {
+                did_you_mean = known.iter().take(8).map(|name| (*name).to_owned()).collect();
+            }
+            did_you_mean.dedup();
+            AdapterError::NoTarget {
+                field,
+                found,
+                did_you_mean,
+            }
+        };
+        if !config.modules_to_save.is_empty() && !saves {
+            let names = &config.modules_to_save;
+            return Err(nothing("modules_to_save", format!("{names:?}"), names));
+        }
+        match (&config.target_modules, targeted.is_empty()) {
+            (Some(targets), true) => {
+                let names = match targets {
+                    super::Targets::Names(names) => names.as_slice(),
+                    _ => &[],
+                };
+                Err(nothing("target_modules", targets.to_string(), names))
+            }
+            (None, true) => Err(self.leftover(self.unused()).unwrap_or_else(|| {
+                nothing("target_modules", "missing".to_owned(), &[])
+            })),
+            (_, false) => Ok(targeted),
+        }
+    }
+
+    /// Weights and biases that take the base's place, and copies of the base's weights.
+    fn whole(&mut self, set: &mut AdapterSet, slot: &str, shape: ModuleShape, saved: bool) -> Result<()> {
+        let key = Key::new(slot, Part::Weight);
+        if !saved && !self.tensors.contains_key(&key) {
+            return Ok(());
+        }
+        match shape.kind {
+            ModuleKind::Linear {
+                in_features: i,
+                out_features: o,
+                bias,
+            } => {
+                let stored = if shape.transposed { [i, o] } else { [o, i] };
+                let weight: Tensor<2> = self.tensor(&key, stored)?;
+                let weight = if shape.transposed { weight.transpose() } else { weight };
+                let same = || match self.modules.get(slot) {
+                    Some(Module::Linear(layer)) => equal(layer.weight(), weight.clone()),
+                    _ => false,
+                };
+                // PEFT saves targeted and resized tables and output layers as they are, changed or not.
+                if saved || !same() {
+                    set.linear_mut(slot).weight = Some(LinearWeight::new(weight));
+                }
+                if saved && bias {
+                    set.linear_mut(slot).bias = Some(self.tensor(&Key::new(slot, Part::Bias), [o])?);
+                }
+            }
+            ModuleKind::Embedding { rows, width } => {
+                let table: Tensor<2> = self.tensor(&key, [rows, width])?;
+                let same = || match self.modules.get(slot) {
+                    Some(Module::Embedding(base)) => equal(base.weight(), table.clone()),
+                    _ => false,
+                };
+                if saved || !same() {
+                    set.embedding_mut(slot).weight = Some(table);
+                }
+            }
+            ModuleKind::Norm { width, bias } => {
+                set.norm_mut(slot).weight = Some(self.tensor(&key, [width])?);
+                if saved && bias {
+                    set.norm_mut(slot).bias = Some(self.tensor(&Key::new(slot, Part::Bias), [width])?);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Biases that were trained beside updates.
+    fn biases(
+        &mut self,
+        set: &mut AdapterSet,
+        slot: &str,
+        shape: ModuleShape,
+        config: &AdapterConfig,
+        is_target: bool,
+    ) -> Result<()> {
+        let trained = match config.bias {
+            TrainedBiases::None => false,
+            TrainedBiases::All => true,
+            TrainedBiases::LoraOnly => is_target,
+        };
+        let key = Key::new(slot, Part::Bias);
+        match shape.kind {
+            ModuleKind::Linear {
+                out_features,
+                bias: true,
+                ..
+            } if trained && set.linear(slot).is_none_or(|change| change.bias.is_none()) => {
+                set.linear_mut(slot).bias = Some(self.tensor(&key, [out_features])?);
+            }
+            ModuleKind::Norm { width, bias: true }
+                if trained && set.norm(slot).is_none_or(|change| change.bias.is_none()) =>
+            {
+                set.norm_mut(slot).bias = Some(self.tensor(&key, [width])?);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn low_rank(
+        &mut self,
+        set: &mut AdapterSet,
+        slot: &str,
+        shape: ModuleShape,
+        config: &AdapterConfig,
+        target: &Target<'_>,
+    ) -> Result<()> {
+        let (r, alpha) = target
+            .rank_and_alpha(slot)
+            .map_err(|source| self.of_adapter(source))?;
+        let scaling = config.scaling(r, alpha);
+        let [o, i] = shape.kind.dims2();
+        if matches!(shape.kind, ModuleKind::Embedding { .. }) {
+            let a = self.tensor(&Key::new(slot, Part::EmbeddingA), [r, o])?;
+            let b = self.tensor(&Key::new(slot, Part::EmbeddingB), [i, r])?;
+            let mut pair = LowRankEmbedding::new(a, b, scaling);
+            if config.use_dora {
+                let magnitude = self.tensor(&Key::new(slot, Part::Magnitude), [i])?;
+                let other = set.embedding(slot).and_then(|change| change.weight.clone());
+                let table = match (other, self.modules.get(slot)) {
+                    (Some(table), _) => table,
+                    (None, Some(Module::Embedding(base))) => base.weight(),
+                    _ => return Err(self.no_module(slot)),
+                };
+                pair = pair.with_magnitude(magnitude, table);
+                if !pair.is_finite() {
+                    return Err(self.zero_row(slot));
+                }
+            }
+            set.embedding_mut(slot).low_rank = Some(pair);
+            return Ok(());
+        }
+        let a = self.tensor(&Key::new(slot, Part::A), [r, i])?;
+        let b = self.tensor(&Key::new(slot, Part::B), [o, r])?;
+        let mut pair = LowRank::new(a, b, scaling);
+        if config.lora_bias {
+            pair = pair.with_bias(self.tensor(&Key::new(slot, Part::BiasOfB), [o])?);
+        }
+        if config.use_dora {
+            let magnitude = self.tensor(&Key::new(slot, Part::Magnitude), [o])?;
+            let other = set.linear(slot).and_then(|change| change.weight.clone());
+            let weight = match (other, self.modules.get(slot)) {
+                (Some(weight), _) => weight.to_tensor(),
+                (None, Some(Module::Linear(layer))) => layer.weight(),
+                _ => return Err(self.no_module(slot)),
+            };
+            pair = pair.with_magnitude(magnitude, weight);
+            if !pair.is_finite() {
+                return Err(self.zero_row(slot));
+            }
+        }
+        set.linear_mut(slot).low_rank = Some(pair);
+        Ok(())
+    }
+
+    fn rescaling(
+        &mut self,
+        set: &mut AdapterSet,
+        slot: &str,
+        shape: ModuleShape,
+        target: &Target<'_>,
+    ) -> Result<()> {
+        let key = Key::new(slot, Part::Rescaling);
+        let [o, i] = shape.kind.dims2();
+        if !matches!(shape.kind, ModuleKind::Linear { .. }) {
+            return Err(self.of_adapter(AdapterError::Feature {
+                field: "target_modules",
+                found: slot.to_owned(),
+                remedy: "(IA)³ is applied to linear layers only",
+            }));
+        }
+        let feedforward = target
+            .is_feedforward(slot, shape)
+            .map_err(|source| self.of_adapter(source))?;
+        set.linear_mut(slot).rescaling = Some(if feedforward {
+            let factor: Tensor<2> = self.tensor(&key, [1, i])?;
+            Rescaling::Input(factor.reshape([i]))
+        } else {
+            let factor: Tensor<2> = self.tensor(&key, [o, 1])?;
+            Rescaling::Output(factor.reshape([o]))
+        });
+        Ok(())
+    }
+
+    /// A tensor that must be there, in this shape.
+    fn tensor<const D: usize>(&mut self, key: &Key, shape: [usize; D]) -> Result<Tensor<D>> {
+        self.wanted.push(key.to_string());
+        let Some(name) = self.tensors.get(key).cloned() else {
+            let tensor = key.to_string();
+            let unused = self.unused();
+            let did_you_mean = nearest(&tensor, unused.iter().map(String::as_str), SUGGESTIONS);
+            return Err(self.of_adapter(AdapterError::MissingTensor {
+                module: key.slot.clone(),
+                tensor,
+                did_you_mean,
+            }));
+        };
+        let found = self.checkpoint.shape(&name).unwrap_or_default();
+        if found != shape {
+            let found = found.to_vec();
+            return Err(self.of_adapter(AdapterError::Shape {
+                tensor: name,
+                expected: shape.to_vec(),
+                found,
+            }));
+        }
+        let weights = self.checkpoint.read(&name, &shape)?.unwrap_or_default();
+        self.used.insert(name);
+        Ok(Tensor::from_data(TensorData::new(weights, shape), self.device))
+    }
+
+    fn finish(self) -> Result<(), AdapterError> {
+        self.leftover(self.unused()).map_or(Ok(()), Err)
+    }
+
+    /// The error of tensors that were not used: the base lacks their module, or they were not asked for.
+    fn leftover(&self, unused: Vec<String>) -> Option<AdapterError> {
+        let foreign = unused.iter().filter_map(|name| Key::parse(name));
+        for key in foreign {
+            if let Err(error) = self.shapes.require(&key.slot) {
+                return Some(error);
+            }
+        }
+        let first = unused.first()?;
+        let free = self.wanted.iter().filter(|name| !self.used.contains(*name));
+        Some(AdapterError::Unused {
+            did_you_mean: nearest(first, free.map(String::as_str), SUGGESTIONS),
+            tensors: unused,
+        })
+    }
+
+    fn unused(&self) -> Vec<String> {
+        let original = |name: &str| Key::parse(name).is_some_and(|key| key.part == Part::Original);
+        self.checkpoint
+            .names()
+            .filter(|name| !self.used.contains(*name) && !original(name))
+            .map(str::to_owned)
+            .collect()
+    }
+
+    fn of_adapter(&self, source: AdapterError) -> Error {
+        Error::Adapter {
+            path: self.files.root().to_owned(),
+            source,
+        }
+    }
+
+    fn no_module(&self, slot: &str) -> Error {
+        self.of_adapter(AdapterError::MissingModule {
+            module: slot.to_owned(),
+            did_you_mean: Vec::new(),
+        })
+    }
+
+    fn zero_row(&self, slot: &str) -> Error {
+        self.of_adapter(AdapterError::ZeroRow {
+            module: slot.to_owned(),
+        })
+    }
+}
+
+fn last_of(path: &str) -> &str {
+    path.rsplit('.').next().unwrap_or(path)
+}
+
+/// Whether two tensors have the same values.
+fn equal(a: Tensor<2>, b: Tensor<2>) -> bool {
+    a.into_data().iter::<f32>().eq(b.into_data().iter::<f32>())
+}

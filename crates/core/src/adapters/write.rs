@@ -1,0 +1,344 @@
+//! An [`AdapterSet`] into PEFT's files.
+
+use std::collections::BTreeMap;
+use std::collections::HashMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use burn::tensor::Tensor;
+use safetensors::Dtype;
+use safetensors::tensor::TensorView;
+
+use super::base::{ModuleKind, ModuleShape};
+use super::config::{AdapterConfig, AdapterMethod, Targets, TrainedBiases};
+use super::key::{Key, Part};
+use super::target::Target;
+use super::{AdapterError, AdapterSet, Rescaling};
+use crate::error::{Error, Result};
+use crate::weights::CheckpointError;
+
+impl AdapterSet {
+    /// Writes the folder that PEFT loads: `adapter_config.json` and `adapter_model.safetensors` (f32), each whole or not
+    /// at all. A configuration that does not describe the weights is made explicit: every module by its path, with its
+    /// rank and alpha.
+    ///
+    /// # Errors
+    /// [`Error::Io`], and [`Error::Adapter`] for a set that PEFT's format cannot hold, such as one with updates and
+    /// (IA)³, or with DoRA in some of its modules only.
+    pub fn save(&self, folder: impl AsRef<Path>) -> Result<()> {
+        let folder = folder.as_ref();
+        let of_adapter = |source| Error::Adapter {
+            path: folder.to_owned(),
+            source,
+        };
+        let config = self.described().map_err(of_adapter)?;
+        fs::create_dir_all(folder).map_err(|source| Error::io(folder, source))?;
+        let path = folder.join(Self::WEIGHTS);
+        let bytes = self.to_safetensors(&path)?;
+        write(&path, &bytes)?;
+        let path = folder.join(AdapterConfig::FILE);
+        let mut json = serde_json::to_vec_pretty(&config.to_json()).map_err(|source| Error::Json {
+            path: path.clone(),
+            source,
+        })?;
+        json.push(b'\n');
+        write(&path, &json)
+    }
+
+    /// The content of `adapter_model.safetensors`.
+    fn to_safetensors(&self, path: &Path) -> Result<Vec<u8>> {
+        let tensors = self.tensors();
+        let failed = |source| Error::Checkpoint {
+            path: path.to_owned(),
+            source: CheckpointError::Write { source },
+        };
+        let mut views = Vec::with_capacity(tensors.len());
+        for (name, (shape, bytes)) in &tensors {
+            let view = TensorView::new(Dtype::F32, shape.clone(), bytes).map_err(failed)?;
+            views.push((name.as_str(), view));
+        }
+        let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
+        safetensors::serialize(views, Some(metadata)).map_err(failed)
+    }
+
+    /// All tensors by PEFT's names, with shapes and little-endian f32.
+    fn tensors(&self) -> BTreeMap<String, (Vec<usize>, Vec<u8>)> {
+        let mut tensors = BTreeMap::new();
+        let mut vector = |slot: &str, part: Part, tensor: Option<&Tensor<1>>| {
+            if let Some(tensor) = tensor {
+                tensors.insert(Key::new(slot, part).to_string(), stored(tensor.clone()));
+            }
+        };
+        for (slot, change) in self.linears() {
+            vector(slot, Part::Bias, change.bias.as_ref());
+            let pair = change.low_rank.as_ref();
+            vector(slot, Part::BiasOfB, pair.and_then(|pair| pair.bias()));
+            vector(slot, Part::Magnitude, pair.and_then(|pair| pair.magnitude()));
+        }
+        for (slot, change) in self.embeddings() {
+            let magnitude = change.low_rank.as_ref().and_then(|pair| pair.magnitude());
+            vector(slot, Part::Magnitude, magnitude);
+        }
+        for (slot, change) in self.norms() {
+            vector(slot, Part::Weight, change.weight.as_ref());
+            vector(slot, Part::Bias, change.bias.as_ref());
+        }
+        let mut matrix = |slot: &str, part: Part, tensor: Tensor<2>| {
+            tensors.insert(Key::new(slot, part).to_string(), stored(tensor));
+        };
+        for (slot, change) in self.linears() {
+            if let Some(weight) = &change.weight {
+                let weight = weight.to_tensor();
+                let transposed = self.shape(slot).is_some_and(|shape| shape.transposed);
+                let weight = if transposed { weight.transpose() } else { weight };
+                matrix(slot, Part::Weight, weight);
+            }
+            if let Some(pair) = &change.low_rank {
+                matrix(slot, Part::A, pair.a());
+                matrix(slot, Part::B, pair.b());
+            }
+            match &change.rescaling {
+                Some(Rescaling::Input(factor)) => {
+                    matrix(slot, Part::Rescaling, factor.clone().unsqueeze_dim(0));
+                }
+                Some(Rescaling::Output(factor)) => {
+                    matrix(slot, Part::Rescaling, factor.clone().unsqueeze_dim(1));
+                }
+                None => {}
+            }
+        }
+        for (slot, change) in self.embeddings() {
+            if let Some(table) = &change.weight {
+                matrix(slot, Part::Weight, table.clone());
+            }
+            if let Some(pair) = &change.low_rank {
+                matrix(slot, Part::EmbeddingA, pair.a());
+                matrix(slot, Part::EmbeddingB, pair.b());
+            }
+        }
+        // PEFT keeps what the base has under an update in a layer inside its own.
+        let wrapped: Vec<String> = self.updates().map(|update| update.slot).collect();
+        for slot in wrapped {
+            for part in [Part::Weight, Part::Bias] {
+                let key = Key::new(&slot, part).to_string();
+                if let Some(tensor) = tensors.remove(&key) {
+                    let inside = Key::new(&format!("{slot}.base_layer"), part).to_string();
+                    tensors.insert(inside, tensor);
+                }
+            }
+        }
+        tensors
+    }
+
+    /// The configuration, made explicit where it does not describe the weights.
+    fn described(&self) -> Result<AdapterConfig, AdapterError> {
+        let not_writable = |reason: &str| AdapterError::NotWritable {
+            reason: reason.to_owned(),
+        };
+        let updates: Vec<Update> = self.updates().collect();
+        let rescaled: Vec<(&str, bool)> = self
+            .linears()
+            .filter_map(|(slot, change)| {
+                let rescaling = change.rescaling.as_ref()?;
+                Some((slot, matches!(rescaling, Rescaling::Input(_))))
+            })
+            .collect();
+        let mut config = self.config().clone();
+        config.peft_type = match (updates.is_empty(), rescaled.is_empty()) {
+            (false, false) => return Err(not_writable("it has both updates and (IA)³; write them apart")),
+            (true, true) => return Err(not_writable("it has neither updates nor (IA)³")),
+            (false, true) => AdapterMethod::Lora,
+            (true, false) => AdapterMethod::Ia3,
+        };
+        config.use_dora = same(updates.iter().map(|update| update.dora))
+            .ok_or_else(|| not_writable("only some of its modules are DoRA"))?
+            .unwrap_or_default();
+        let linear = updates.iter().filter(|update| update.linear);
+        config.lora_bias = same(linear.map(|update| update.bias))
+            .ok_or_else(|| not_writable("only some of its second matrices have biases"))?
+            .unwrap_or_default();
+        // 1. Modules with updates.
+        let slots: Vec<&str> = updates
+            .iter()
+            .map(|update| update.slot.as_str())
+            .chain(rescaled.iter().map(|(slot, _)| *slot))
+            .collect();
+        if !self.is_described(&config, &updates, &rescaled)? {
+            let names = slots.iter().map(|slot| (*slot).to_owned()).collect();
+            config.target_modules = Some(Targets::Names(names));
+            (config.exclude_modules, config.layers_to_transform) = (None, None);
+            config.layers_pattern.clear();
+            (config.rank_pattern, config.alpha_pattern) = (Vec::new(), Vec::new());
+            let inputs = rescaled.iter().filter(|(_, input)| *input);
+            let inputs: Vec<String> = inputs.map(|(slot, _)| (*slot).to_owned()).collect();
+            config.feedforward_modules = (config.peft_type == AdapterMethod::Ia3).then_some(Targets::Names(inputs));
+            if let Some(first) = updates.first() {
+                config.r = first.rank;
+                config.lora_alpha = config.alpha_of(first.rank, first.scaling);
+            }
+            for update in &updates {
+                let pattern = format!("^{}", escaped(&update.slot));
+                let alpha = config.alpha_of(update.rank, update.scaling);
+                if update.rank != config.r {
+                    config.rank_pattern.push((pattern.clone(), update.rank));
+                }
+                if !near(alpha, config.lora_alpha) {
+                    config.alpha_pattern.push((pattern, alpha));
+                }
+            }
+        }
+        // 2. Modules as a whole, and biases beside updates.
+        let target_has = |slot: &str| slots.contains(&slot);
+        let mut saved: Vec<String> = Vec::new();
+        let mut biases: Vec<&str> = Vec::new();
+        let wholes = self
+            .linears()
+            .map(|(slot, change)| (slot, change.weight.is_some(), change.bias.is_some()))
+            .chain(self.embeddings().map(|(slot, change)| (slot, change.weight.is_some(), false)))
+            .chain(
+                self.norms()
+                    .map(|(slot, change)| (slot, change.weight.is_some(), change.bias.is_some())),
+            );
+        for (slot, weight, bias) in wholes {
+            match (weight && !target_has(slot), bias) {
+                (true, _) => saved.push(slot.to_owned()),
+                (false, true) => biases.push(slot),
+                (false, false) => {}
+            }
+        }
+        config.bias = match biases.as_slice() {
+            [] => TrainedBiases::None,
+            biases if biases.iter().all(|slot| target_has(slot)) => TrainedBiases::LoraOnly,
+            _ => TrainedBiases::All,
+        };
+        if self.config().bias == TrainedBiases::All && !biases.is_empty() {
+            config.bias = TrainedBiases::All;
+        }
+        let kept = {
+            let target = Target::new(&config)?;
+            saved.iter().all(|slot| target.saves(slot))
+        };
+        if !kept {
+            config.modules_to_save = saved;
+        }
+        config.fan_in_fan_out |= slots
+            .iter()
+            .any(|slot| self.shape(slot).is_some_and(|shape| shape.transposed));
+        Ok(config)
+    }
+
+    /// Whether a configuration names exactly the modules with updates, with their ranks and scalings.
+    fn is_described(
+        &self,
+        config: &AdapterConfig,
+        updates: &[Update],
+        rescaled: &[(&str, bool)],
+    ) -> Result<bool, AdapterError> {
+        // Without a base to look at, a pattern could name more than the set has.
+        let (Some(base), Some(_)) = (&self.base, &config.target_modules) else {
+            return Ok(false);
+        };
+        let target = Target::new(config)?;
+        for (slot, shape) in base.iter() {
+            let included = target.includes(slot, shape)? == Some(true);
+            let update = updates.iter().find(|update| update.slot == slot);
+            let input = rescaled
+                .iter()
+                .find_map(|(rescaled, input)| (*rescaled == slot).then_some(*input));
+            let fits = match (update, input) {
+                (None, None) => !included,
+                (Some(update), _) => {
+                    let (rank, alpha) = target.rank_and_alpha(slot)?;
+                    included && rank == update.rank && near(config.scaling(rank, alpha), update.scaling)
+                }
+                (None, Some(input)) => included && target.is_feedforward(slot, shape)? == input,
+            };
+            if !fits {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn updates(&self) -> impl Iterator<Item = Update> + '_ {
+        let linears = self.linears().filter_map(|(slot, change)| {
+            let pair = change.low_rank.as_ref()?;
+            Some(Update {
+                slot: slot.to_owned(),
+                rank: pair.rank(),
+                scaling: pair.scaling(),
+                dora: pair.magnitude().is_some(),
+                bias: pair.bias().is_some(),
+                linear: true,
+            })
+        });
+        let embeddings = self.embeddings().filter_map(|(slot, change)| {
+            let pair = change.low_rank.as_ref()?;
+            Some(Update {
+                slot: slot.to_owned(),
+                rank: pair.rank(),
+                scaling: pair.scaling(),
+                dora: pair.magnitude().is_some(),
+                bias: false,
+                linear: false,
+            })
+        });
+        linears.chain(embeddings)
+    }
+
+    fn shape(&self, slot: &str) -> Option<ModuleShape> {
+        let shape = self.base.as_ref()?.get(slot)?;
+        matches!(shape.kind, ModuleKind::Linear { .. }).then_some(shape)
+    }
+}
+
+/// One low-rank update.
+struct Update {
+    slot: String,
+    rank: usize,
+    scaling: f64,
+    dora: bool,
+    bias: bool,
+    linear: bool,
+}
+
+/// The one value of all, nothing where there is none; `None` where they differ.
+fn same(values: impl Iterator<Item = bool>) -> Option<Option<bool>> {
+    let mut first = None;
+    for value in values {
+        match first {
+            None => first = Some(value),
+            Some(first) if first != value => return None,
+            Some(_) => {}
+        }
+    }
+    Some(first)
+}
+
+fn near(a: f64, b: f64) -> bool {
+    (a - b).abs() <= 1e-9 * a.abs().max(b.abs())
+}
+
+/// A path as a regular expression that matches it alone.
+fn escaped(path: &str) -> String {
+    path.replace('.', r"\.")
+}
+
+fn stored<const D: usize>(tensor: Tensor<D>) -> (Vec<usize>, Vec<u8>) {
+    let shape = tensor.dims().to_vec();
+    let data = tensor.into_data();
+    let bytes = data.iter::<f32>().flat_map(f32::to_le_bytes).collect();
+    (shape, bytes)
+}
+
+/// Writes a sibling, then renames it, so that a file is whole or absent.
+fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    let mut partial = path.as_os_str().to_owned();
+    partial.push(".partial");
+    let partial = PathBuf::from(partial);
+    let io = |source| Error::io(&partial, source);
+    let mut file = fs::File::create(&partial).map_err(io)?;
+    std::io::Write::write_all(&mut file, bytes).map_err(io)?;
+    file.sync_all().map_err(io)?;
+    fs::rename(&partial, path).map_err(|source| Error::io(path, source))
+}

@@ -11,6 +11,8 @@ use crate::weights::nearest;
 
 /// Suggestions for a module that does not exist.
 const SUGGESTIONS: usize = 3;
+/// What transformers 5 calls the layer that gives the logits, also where files have an older name.
+pub(super) const OUTPUT: &str = "lm_head";
 
 /// A model that adapters can stand beside.
 ///
@@ -169,6 +171,23 @@ impl ModuleShapes {
     /// All modules, sorted by slot.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, ModuleShape)> {
         self.shapes.iter().map(|(slot, shape)| (slot.as_str(), *shape))
+    }
+
+    /// The path by which PEFT knows the module at a slot.
+    pub(super) fn path<'s>(&self, slot: &'s str) -> &'s str {
+        match self.get(slot) {
+            Some(shape) if shape.is_output => OUTPUT,
+            _ => slot,
+        }
+    }
+
+    /// The slot of the module that PEFT knows by a path.
+    pub(super) fn slot<'s>(&'s self, path: &'s str) -> &'s str {
+        if path != OUTPUT || self.shapes.contains_key(path) {
+            return path;
+        }
+        let mut outputs = self.shapes.iter().filter(|(_, shape)| shape.is_output);
+        outputs.next().map_or(path, |(slot, _)| slot.as_str())
     }
 
     pub(super) fn require(&self, slot: &str) -> Result<ModuleShape, AdapterError> {

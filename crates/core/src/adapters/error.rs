@@ -104,8 +104,11 @@ pub enum AdapterError {
         found: Vec<usize>,
     },
     /// DoRA brings rows to a length, and a row of the adapted weight has none.
-    #[error("a row of the adapted weight of {module} is zero, so DoRA cannot scale it")]
-    ZeroRow {
+    #[error(
+        "a row of the adapted weight of {module} is zero or too large for f32, so DoRA cannot bring it to a length: \
+         the adapter is damaged, or for another base model"
+    )]
+    NoLength {
         /// The module path.
         module: String,
     },

@@ -24,17 +24,29 @@ pub struct LowRank {
 #[derive(Clone, Debug)]
 struct Decomposed {
     magnitude: Tensor<1>,
-    /// Magnitude over the length of the row of `W + scaling b a`, which has no gradient.
+    /// The length of each row of `W + scaling b a`, which has no gradient.
+    lengths: Tensor<1>,
+    /// Magnitude over length.
     factor: Tensor<1>,
 }
 
 impl Decomposed {
-    fn is_finite(decomposed: Option<&Self>) -> bool {
-        let finite = |dora: &Self| {
-            let factor = dora.factor.clone().into_data();
-            factor.iter::<f32>().all(f32::is_finite)
+    fn new(magnitude: Tensor<1>, lengths: Tensor<1>) -> Self {
+        Self {
+            factor: magnitude.clone() / lengths.clone(),
+            magnitude,
+            lengths,
+        }
+    }
+
+    fn has_lengths(decomposed: Option<&Self>) -> bool {
+        let positive = |dora: &Self| {
+            let lengths = dora.lengths.clone().into_data();
+            lengths
+                .iter::<f32>()
+                .all(|length| length.is_normal() && length > 0.0)
         };
-        decomposed.is_none_or(finite)
+        decomposed.is_none_or(positive)
     }
 }
 
@@ -75,8 +87,12 @@ impl LowRank {
     #[must_use]
     pub fn with_magnitude(mut self, magnitude: Tensor<1>, weight: Tensor<2>) -> Self {
         let update = self.b().inner().matmul(self.a().inner()) * self.scaling; // [o, i]
-        let factor = magnitude.clone() / row_lengths(weight.inner() + update);
-        self.decomposed = Some(Decomposed { magnitude, factor });
+        let adapted = weight.inner() + update;
+        let lengths = (adapted.clone() * adapted)
+            .sum_dim(1)
+            .sqrt()
+            .squeeze_dim::<1>(1); // [o]
+        self.decomposed = Some(Decomposed::new(magnitude, lengths));
         self
     }
 
@@ -144,9 +160,9 @@ impl LowRank {
         self.a.bytes() + self.b.bytes()
     }
 
-    /// Whether no row's length is zero.
-    pub(super) fn is_finite(&self) -> bool {
-        Decomposed::is_finite(self.decomposed.as_ref())
+    /// Whether every row has a length that it can be divided by.
+    pub(super) fn has_lengths(&self) -> bool {
+        Decomposed::has_lengths(self.decomposed.as_ref())
     }
 
     /// What is added to the layer's output, `scaling x a^T b^T`.
@@ -259,8 +275,7 @@ impl LowRankEmbedding {
         let update = self.rows.clone().inner().matmul(self.b().inner().transpose()) * self.scaling; // [v, h]
         let adapted = table.inner() + update;
         let lengths = (adapted.clone() * adapted).sum_dim(0).sqrt().squeeze_dim::<1>(0); // [h]
-        let factor = magnitude.clone() / lengths;
-        self.decomposed = Some(Decomposed { magnitude, factor });
+        self.decomposed = Some(Decomposed::new(magnitude, lengths));
         self
     }
 
@@ -318,9 +333,9 @@ impl LowRankEmbedding {
         self.rows.dims().iter().product::<usize>() * size_of::<f32>() + self.b.bytes()
     }
 
-    /// Whether no column's length is zero.
-    pub(super) fn is_finite(&self) -> bool {
-        Decomposed::is_finite(self.decomposed.as_ref())
+    /// Whether every column has a length that it can be divided by.
+    pub(super) fn has_lengths(&self) -> bool {
+        Decomposed::has_lengths(self.decomposed.as_ref())
     }
 
     /// The rows `y` of the ids with this update, taken `weight` times.
@@ -355,13 +370,4 @@ impl LowRankEmbedding {
             }
         }
     }
-}
-
-/// The Euclidean length of each row.
-///
-/// # Shapes
-///
-/// `[o, i] -> [o]`.
-fn row_lengths(weight: Tensor<2>) -> Tensor<1> {
-    (weight.clone() * weight).sum_dim(1).sqrt().squeeze_dim::<1>(1)
 }

@@ -58,7 +58,7 @@ impl AdapterSet {
                 .map(|module| (module.slot().to_owned(), module))
                 .collect(),
             device: base.device(),
-            tensors: Reader::keys(&checkpoint).map_err(of_adapter)?,
+            tensors: Reader::keys(&checkpoint, base.module_shapes()).map_err(of_adapter)?,
             used: BTreeSet::new(),
             wanted: Vec::new(),
             checkpoint: &checkpoint,
@@ -69,7 +69,7 @@ impl AdapterSet {
             let targeted = reader.targeted(&config, &target).map_err(of_adapter)?;
             for (slot, shape) in reader.shapes.clone().iter() {
                 let is_target = targeted.contains(slot);
-                let saved = target.saves(slot) && !is_target;
+                let saved = target.saves(slot, shape) && !is_target;
                 reader.whole(&mut set, slot, shape, saved)?;
                 reader.biases(&mut set, slot, shape, &config, is_target)?;
                 match (is_target, config.peft_type) {
@@ -82,6 +82,7 @@ impl AdapterSet {
             }
         }
         reader.finish().map_err(of_adapter)?;
+        tracing::debug!(folder = %files.root().display(), tensors = checkpoint.names().count(), "adapter read");
         set.base = Some(Arc::clone(base.module_shapes()));
         Ok(set.with_config(config))
     }
@@ -94,7 +95,7 @@ struct Reader<'a> {
     modules: BTreeMap<String, Module<'a>>,
     device: &'a Device,
     checkpoint: &'a Checkpoint,
-    /// The name of the tensor of each key; what is no key has an empty slot.
+    /// The name of the tensor of each key.
     tensors: BTreeMap<Key, String>,
     used: BTreeSet<String>,
     /// Names that were asked for.
@@ -102,13 +103,14 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    fn keys(checkpoint: &Checkpoint) -> Result<BTreeMap<Key, String>, AdapterError> {
+    fn keys(checkpoint: &Checkpoint, shapes: &ModuleShapes) -> Result<BTreeMap<Key, String>, AdapterError> {
         let mut tensors: BTreeMap<Key, String> = BTreeMap::new();
         for name in checkpoint.names() {
             let Some(key) = Key::parse(name) else { continue };
             if key.part == Part::Original {
                 continue;
             }
+            let key = Key::new(shapes.slot(&key.slot), key.part);
             if let Some(first) = tensors.insert(key, name.to_owned()) {
                 let second = name.to_owned();
                 return Err(AdapterError::Twice { first, second });
@@ -131,7 +133,7 @@ impl<'a> Reader<'a> {
             if included {
                 targeted.insert(slot.to_owned());
             }
-            saves |= target.saves(slot);
+            saves |= target.saves(slot, shape);
         }
         let nothing = |field, found: String, names: &[String]| {
             let last = |slot: &'a str| slot.rsplit('.').next().unwrap_or(slot);
@@ -258,7 +260,7 @@ impl<'a> Reader<'a> {
         target: &Target<'_>,
     ) -> Result<()> {
         let (r, alpha) = target
-            .rank_and_alpha(slot)
+            .rank_and_alpha(slot, shape)
             .map_err(|source| self.of_adapter(source))?;
         let scaling = config.scaling(r, alpha);
         let [o, i] = shape.kind.dims2();
@@ -275,8 +277,8 @@ impl<'a> Reader<'a> {
                     _ => return Err(self.no_module(slot)),
                 };
                 pair = pair.with_magnitude(magnitude, table);
-                if !pair.is_finite() {
-                    return Err(self.zero_row(slot));
+                if !pair.has_lengths() {
+                    return Err(self.no_length(slot));
                 }
             }
             set.embedding_mut(slot).low_rank = Some(pair);
@@ -297,8 +299,8 @@ impl<'a> Reader<'a> {
                 _ => return Err(self.no_module(slot)),
             };
             pair = pair.with_magnitude(magnitude, weight);
-            if !pair.is_finite() {
-                return Err(self.zero_row(slot));
+            if !pair.has_lengths() {
+                return Err(self.no_length(slot));
             }
         }
         set.linear_mut(slot).low_rank = Some(pair);
@@ -369,7 +371,7 @@ impl<'a> Reader<'a> {
     fn leftover(&self, unused: Vec<String>) -> Option<AdapterError> {
         let foreign = unused.iter().filter_map(|name| Key::parse(name));
         for key in foreign {
-            if let Err(error) = self.shapes.require(&key.slot) {
+            if let Err(error) = self.shapes.require(self.shapes.slot(&key.slot)) {
                 return Some(error);
             }
         }
@@ -404,8 +406,8 @@ impl<'a> Reader<'a> {
         })
     }
 
-    fn zero_row(&self, slot: &str) -> Error {
-        self.of_adapter(AdapterError::ZeroRow {
+    fn no_length(&self, slot: &str) -> Error {
+        self.of_adapter(AdapterError::NoLength {
             module: slot.to_owned(),
         })
     }

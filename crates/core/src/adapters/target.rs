@@ -3,7 +3,7 @@
 
 use fancy_regex::{Regex, RegexBuilder};
 
-use super::base::{ModuleKind, ModuleShape};
+use super::base::{ModuleKind, ModuleShape, OUTPUT};
 use super::{AdapterConfig, AdapterError, Targets};
 
 /// Steps that a pattern may go back before it is refused.
@@ -64,8 +64,15 @@ impl<'a> Target<'a> {
         })
     }
 
-    /// Whether the module at a slot has an update; `None` where the configuration leaves it to the tensors.
+    /// Whether the module at a slot has an update, by either of its names; `None` where the configuration leaves it to the tensors.
     pub(super) fn includes(&self, slot: &str, shape: ModuleShape) -> Result<Option<bool>, AdapterError> {
+        match self.includes_path(slot, shape)? {
+            Some(false) if shape.is_output && slot != OUTPUT => self.includes_path(OUTPUT, shape),
+            included => Ok(included),
+        }
+    }
+
+    fn includes_path(&self, slot: &str, shape: ModuleShape) -> Result<Option<bool>, AdapterError> {
         if matches!(shape.kind, ModuleKind::Norm { .. }) {
             return Ok(Some(false));
         }
@@ -87,7 +94,12 @@ impl<'a> Target<'a> {
     }
 
     /// Whether the module at a slot was trained as a whole, by itself or inside a larger one.
-    pub(super) fn saves(&self, slot: &str) -> bool {
+    pub(super) fn saves(&self, slot: &str, shape: ModuleShape) -> bool {
+        self.saves_path(slot) || (shape.is_output && self.saves_path(OUTPUT))
+    }
+
+    /// As [`saves`](Self::saves), by the path alone.
+    pub(super) fn saves_path(&self, slot: &str) -> bool {
         let ends = slot
             .match_indices('.')
             .map(|(end, _)| end)
@@ -111,10 +123,13 @@ impl<'a> Target<'a> {
     }
 
     /// Rank and alpha of the update of a module.
-    pub(super) fn rank_and_alpha(&self, slot: &str) -> Result<(usize, f64), AdapterError> {
+    pub(super) fn rank_and_alpha(&self, slot: &str, shape: ModuleShape) -> Result<(usize, f64), AdapterError> {
+        let path = if shape.is_output { OUTPUT } else { slot };
+        let rank = first(&self.ranks, slot)?.or(first(&self.ranks, path)?);
+        let alpha = first(&self.alphas, slot)?.or(first(&self.alphas, path)?);
         Ok((
-            first(&self.ranks, slot)?.unwrap_or(self.config.r),
-            first(&self.alphas, slot)?.unwrap_or(self.config.lora_alpha),
+            rank.unwrap_or(self.config.r),
+            alpha.unwrap_or(self.config.lora_alpha),
         ))
     }
 

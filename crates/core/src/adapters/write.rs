@@ -66,7 +66,7 @@ impl AdapterSet {
         let mut tensors = BTreeMap::new();
         let mut vector = |slot: &str, part: Part, tensor: Option<&Tensor<1>>| {
             if let Some(tensor) = tensor {
-                tensors.insert(Key::new(slot, part).to_string(), stored(tensor.clone()));
+                tensors.insert(Key::new(self.path(slot), part).to_string(), stored(tensor.clone()));
             }
         };
         for (slot, change) in self.linears() {
@@ -84,7 +84,7 @@ impl AdapterSet {
             vector(slot, Part::Bias, change.bias.as_ref());
         }
         let mut matrix = |slot: &str, part: Part, tensor: Tensor<2>| {
-            tensors.insert(Key::new(slot, part).to_string(), stored(tensor));
+            tensors.insert(Key::new(self.path(slot), part).to_string(), stored(tensor));
         };
         for (slot, change) in self.linears() {
             if let Some(weight) = &change.weight {
@@ -119,10 +119,11 @@ impl AdapterSet {
         // PEFT keeps what the base has under an update in a layer inside its own.
         let wrapped: Vec<String> = self.updates().map(|update| update.slot).collect();
         for slot in wrapped {
+            let path = self.path(&slot);
             for part in [Part::Weight, Part::Bias] {
-                let key = Key::new(&slot, part).to_string();
+                let key = Key::new(path, part).to_string();
                 if let Some(tensor) = tensors.remove(&key) {
-                    let inside = Key::new(&format!("{slot}.base_layer"), part).to_string();
+                    let inside = Key::new(&format!("{path}.base_layer"), part).to_string();
                     tensors.insert(inside, tensor);
                 }
             }
@@ -164,20 +165,20 @@ impl AdapterSet {
             .chain(rescaled.iter().map(|(slot, _)| *slot))
             .collect();
         if !self.is_described(&config, &updates, &rescaled)? {
-            let names = slots.iter().map(|slot| (*slot).to_owned()).collect();
+            let names = slots.iter().map(|slot| self.path(slot).to_owned()).collect();
             config.target_modules = Some(Targets::Names(names));
             (config.exclude_modules, config.layers_to_transform) = (None, None);
             config.layers_pattern.clear();
             (config.rank_pattern, config.alpha_pattern) = (Vec::new(), Vec::new());
             let inputs = rescaled.iter().filter(|(_, input)| *input);
-            let inputs: Vec<String> = inputs.map(|(slot, _)| (*slot).to_owned()).collect();
+            let inputs: Vec<String> = inputs.map(|(slot, _)| self.path(slot).to_owned()).collect();
             config.feedforward_modules = (config.peft_type == AdapterMethod::Ia3).then_some(Targets::Names(inputs));
             if let Some(first) = updates.first() {
                 config.r = first.rank;
                 config.lora_alpha = config.alpha_of(first.rank, first.scaling);
             }
             for update in &updates {
-                let pattern = format!("^{}", escaped(&update.slot));
+                let pattern = format!("^{}", escaped(self.path(&update.slot)));
                 let alpha = config.alpha_of(update.rank, update.scaling);
                 if update.rank != config.r {
                     config.rank_pattern.push((pattern.clone(), update.rank));
@@ -201,7 +202,7 @@ impl AdapterSet {
             );
         for (slot, weight, bias) in wholes {
             match (weight && !target_has(slot), bias) {
-                (true, _) => saved.push(slot.to_owned()),
+                (true, _) => saved.push(self.path(slot).to_owned()),
                 (false, true) => biases.push(slot),
                 (false, false) => {}
             }
@@ -216,7 +217,7 @@ impl AdapterSet {
         }
         let kept = {
             let target = Target::new(&config)?;
-            saved.iter().all(|slot| target.saves(slot))
+            saved.iter().all(|path| target.saves_path(path))
         };
         if !kept {
             config.modules_to_save = saved;
@@ -248,7 +249,7 @@ impl AdapterSet {
             let fits = match (update, input) {
                 (None, None) => !included,
                 (Some(update), _) => {
-                    let (rank, alpha) = target.rank_and_alpha(slot)?;
+                    let (rank, alpha) = target.rank_and_alpha(slot, shape)?;
                     included && rank == update.rank && near(config.scaling(rank, alpha), update.scaling)
                 }
                 (None, Some(input)) => included && target.is_feedforward(slot, shape)? == input,
@@ -284,6 +285,11 @@ impl AdapterSet {
             })
         });
         linears.chain(embeddings)
+    }
+
+    /// The path by which PEFT knows a module.
+    fn path<'s>(&self, slot: &'s str) -> &'s str {
+        self.base.as_ref().map_or(slot, |base| base.path(slot))
     }
 
     fn shape(&self, slot: &str) -> Option<ModuleShape> {

@@ -9,12 +9,9 @@ use burn::tensor::{Device, Tensor};
 
 use super::super::decoder::{Decoder, DecoderConfig};
 use super::super::tokenizer::TextTokenizer;
-<<<<<<< HEAD
 use super::generation_config;
-use crate::chat::ChatTemplate;
-=======
 use crate::adapters::{AdapterBase, Module, ModuleShapes};
->>>>>>> d748968 (Adapters: PEFT's files read and written, DoRA, embeddings, whole modules, (IA)³, merge and unmerge)
+use crate::chat::ChatTemplate;
 use crate::error::Result;
 use crate::nn::{Context, KvCache};
 use crate::weights::{LoadReport, ModelFiles};

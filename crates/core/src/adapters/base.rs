@@ -216,6 +216,12 @@ impl ModuleKind {
         }
     }
 
+    /// Whether the module has a bias.
+    #[must_use]
+    pub fn has_bias(self) -> bool {
+        matches!(self, Self::Linear { bias: true, .. } | Self::Norm { bias: true, .. })
+    }
+
     /// The shape of the weight as a matrix, `[out, in]` or `[rows, width]`; a norm's has one row.
     pub(super) fn dims2(self) -> [usize; 2] {
         match self {

@@ -12,6 +12,7 @@ mod header;
 mod loader;
 mod mapped;
 mod quantise;
+pub(crate) mod save;
 mod suggest;
 
 pub use checkpoint::Checkpoint;
@@ -19,5 +20,6 @@ pub use convert::QUANTISATION_GROUP;
 pub use error::CheckpointError;
 pub use files::ModelFiles;
 pub use loader::{LoadReport, Loader, MissingTensor};
+pub use save::FloatType;
 pub use quantise::{QuantisedMatrix, quantise, quantise_checkpoint};
 pub(crate) use suggest::nearest;

@@ -2,10 +2,15 @@
 
 use std::sync::Arc;
 
-use ragtune_core::adapters::{AdapterBase, AdapterStack, Module};
+use burn::tensor::Tensor;
+use ragtune_core::adapters::{AdapterBase, AdapterSet, AdapterStack, LowRank, Module};
 use ragtune_core::models::CausalLm;
+use ragtune_core::weights::FloatType;
+use ragtune_core::{Error, device};
 
-use super::fixture::{adapter, assert_close, assert_near, base, distance, expected, logits, plain, stack};
+use super::fixture::{
+    adapter, assert_close, assert_near, base, chain, distance, expected, folder, logits, plain, stack,
+};
 
 #[test]
 fn merged_models_equal_side_paths_and_unmerge() {
@@ -81,6 +86,75 @@ fn merges_one_after_another_come_out_in_reverse() {
 }
 
 #[test]
+fn written_models_load_and_compute_the_same() {
+    let about = expected();
+    let temporary = tempfile::tempdir().unwrap();
+    let out = std::env::var_os("RAGTUNE_ADAPTERS_OUT")
+        .map_or_else(|| temporary.path().to_owned(), std::path::PathBuf::from);
+    for (case, base_name) in &about.bases {
+        let mut lm = base(base_name);
+        let set = Arc::new(adapter(case, &lm));
+        let side = logits(&lm, &about.texts, &vec![stack(&set); about.texts.len()]);
+        let _ = lm.merge(&stack(&set)).unwrap();
+        let (source, target) = (folder().join("../decoder").join(base_name), out.join(format!("{case}.merged")));
+        lm.save(&source, &target, FloatType::F32).unwrap();
+        let again = CausalLm::load(&target, &device::cpu()).unwrap();
+        assert!(again.report().unused.is_empty(), "{case}: {:?}", again.report().unused);
+        assert_eq!(again.config().tie_word_embeddings, lm.config().tie_word_embeddings);
+        let ties = ["tied_embedding", "tied_head", "tied_save"];
+        assert!(!ties.contains(&case.as_str()) || !again.config().tie_word_embeddings, "{case}");
+        for (found, side) in plain(&again, &about.texts).iter().zip(&side) {
+            assert_near(found, side, 1e-5, case);
+        }
+        assert!(target.join("tokenizer.json").is_file());
+        assert!(!target.join("expected.safetensors").exists());
+    }
+}
+
+#[test]
+fn models_are_written_in_the_type_asked_for_and_whole_or_not_at_all() {
+    let (lm, texts) = (base("llama"), expected().texts);
+    let source = folder().join("../decoder/llama");
+    let out = tempfile::tempdir().unwrap();
+    let before = plain(&lm, &texts);
+    for (dtype, tolerance) in [(FloatType::F32, 0.0), (FloatType::F16, 1e-2), (FloatType::Bf16, 1e-1)] {
+        let target = out.path().join(dtype.to_string());
+        lm.save(&source, &target, dtype).unwrap();
+        let again = CausalLm::load(&target, &device::cpu()).unwrap();
+        for (found, before) in plain(&again, &texts).iter().zip(&before) {
+            assert_near(found, before, tolerance, &dtype.to_string());
+        }
+        // What exists is not written over.
+        assert!(matches!(
+            lm.save(&source, &target, dtype),
+            Err(Error::InvalidArgument { .. })
+        ));
+    }
+    // A weight beyond f16, and a bias that the architecture has no place for.
+    let huge = Tensor::<2>::full([32, 1], 300.0, &device::cpu());
+    let pair = LowRank::new(huge.clone().transpose(), huge.clone(), 1.0);
+    let set = AdapterSet::new().with_low_rank("model.layers.0.self_attn.q_proj", pair.clone());
+    let mut merged = lm.clone();
+    let _ = merged.merge(&stack(&Arc::new(set))).unwrap();
+    let error = chain(&merged.save(&source, out.path().join("f16-2"), FloatType::F16).unwrap_err());
+    assert!(error.contains("model.layers.0.self_attn.q_proj.weight"), "{error}");
+    let pair = pair.with_bias(Tensor::ones([32], &device::cpu()));
+    let set = AdapterSet::new().with_low_rank("model.layers.0.self_attn.q_proj", pair);
+    let mut merged = lm.clone();
+    let _ = merged.merge(&stack(&Arc::new(set))).unwrap();
+    let error = chain(&merged.save(&source, out.path().join("bias"), FloatType::F32).unwrap_err());
+    assert!(error.contains("has a bias"), "{error}");
+    let missing = lm.save(out.path().join("none"), out.path().join("other"), FloatType::F32);
+    assert!(matches!(missing, Err(Error::Io { .. })));
+    let mut left: Vec<_> = std::fs::read_dir(out.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
+    left.sort();
+    assert_eq!(left, ["bf16", "f16", "f32"]);
+}
+
+#[test]
 fn adapters_of_another_base_are_not_merged() {
     let (llama, mut gpt2) = (base("llama"), base("gpt2"));
     let set = Arc::new(adapter("lora", &llama));
@@ -98,8 +172,8 @@ fn assert_weights_close(found: &CausalLm, expected: &CausalLm, tolerance: f32, w
 }
 
 fn values(module: Module<'_>) -> Vec<Vec<f32>> {
-    let vector = |tensor: &burn::tensor::Tensor<1>| tensor.clone().into_data().try_into_vec::<f32>().unwrap();
-    let matrix = |tensor: burn::tensor::Tensor<2>| tensor.into_data().try_into_vec::<f32>().unwrap();
+    let vector = |tensor: &Tensor<1>| tensor.clone().into_data().try_into_vec::<f32>().unwrap();
+    let matrix = |tensor: Tensor<2>| tensor.into_data().try_into_vec::<f32>().unwrap();
     match module {
         Module::Linear(layer) => {
             let bias = layer.bias().map(vector);

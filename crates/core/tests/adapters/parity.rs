@@ -1,10 +1,16 @@
 //! PEFT's adapters give PEFT's logits, also after they were written and read again.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use ragtune_core::adapters::{AdapterMethod, AdapterSet, AdapterStack, Targets, TrainedBiases};
+use burn::tensor::{Tensor, TensorData};
+use ragtune_core::adapters::{
+    AdapterBase, AdapterMethod, AdapterSet, AdapterStack, LowRank, LowRankEmbedding, Module, Targets,
+    TrainedBiases,
+};
+use ragtune_core::device;
 
-use super::fixture::{adapter, assert_close, base, distance, expected, logits, peft, plain, stack};
+use super::fixture::{adapter, assert_close, base, chain, distance, expected, logits, peft, plain, stack};
 
 #[test]
 fn every_adapter_gives_the_logits_of_peft() {
@@ -38,14 +44,25 @@ fn stacked_adapters_give_the_logits_of_peft() {
     }
 }
 
+/// Where adapters are written: a folder that check.py looks into, or one that goes away.
+fn out() -> (PathBuf, Option<tempfile::TempDir>) {
+    match std::env::var_os("RAGTUNE_ADAPTERS_OUT") {
+        Some(out) => (PathBuf::from(out), None),
+        None => {
+            let folder = tempfile::tempdir().unwrap();
+            (folder.path().to_owned(), Some(folder))
+        }
+    }
+}
+
 #[test]
 fn written_adapters_are_read_as_they_were() {
     let about = expected();
-    let out = tempfile::tempdir().unwrap();
+    let (out, _folder) = out();
     for (case, base_name) in &about.bases {
         let lm = base(base_name);
         let set = Arc::new(adapter(case, &lm));
-        let folder = out.path().join(case);
+        let folder = out.join(case);
         set.save(&folder).unwrap();
         let again = Arc::new(AdapterSet::load(&folder, &lm).unwrap());
         assert_eq!(again.config(), set.config(), "{case}");
@@ -55,6 +72,77 @@ fn written_adapters_are_read_as_they_were() {
         assert_eq!(found, before, "{case}");
         let names: Vec<_> = std::fs::read_dir(&folder).unwrap().collect();
         assert_eq!(names.len(), 2, "{case}: no partial file stays");
+    }
+}
+
+#[test]
+fn written_adapters_may_have_a_rank_for_every_module() {
+    let about = expected();
+    let lm = base("llama");
+    let mut set = AdapterSet::new();
+    for (number, module) in lm.modules().into_iter().enumerate() {
+        let rank = 1 + number % 4;
+        let scaling = 0.5 + number as f64 / 7.0;
+        let noise = |salt: usize, rows: usize, columns: usize| -> Tensor<2> {
+            let values: Vec<f32> = (0..rows * columns)
+                .map(|i| ((i * 37 + salt * 101) as f32 * 0.61).sin() * 0.08)
+                .collect();
+            Tensor::from_data(TensorData::new(values, [rows, columns]), &device::cpu())
+        };
+        set = match module {
+            Module::Linear(layer) => {
+                let a = noise(number, rank, layer.in_features());
+                let b = noise(number + 50, layer.out_features(), rank);
+                set.with_low_rank(layer.slot(), LowRank::new(a, b, scaling))
+            }
+            Module::Embedding(table) => {
+                let a = noise(number, rank, table.num_embeddings());
+                let b = noise(number + 50, table.embedding_dim(), rank);
+                set.with_low_rank_embedding(table.slot(), LowRankEmbedding::new(a, b, scaling))
+            }
+            _ => set,
+        };
+    }
+    let set = Arc::new(set);
+    let (out, _folder) = out();
+    set.save(out.join("made")).unwrap();
+    let again = Arc::new(AdapterSet::load(out.join("made"), &lm).unwrap());
+    let [before, found] =
+        [&set, &again].map(|set| logits(&lm, &about.texts, &vec![stack(set); about.texts.len()]));
+    for (found, before) in found.iter().zip(&before) {
+        assert_close(found, before, 1e-5, "made");
+    }
+    // For check.py.
+    let bytes: Vec<Vec<u8>> = before
+        .iter()
+        .map(|logits| logits.iter().flat_map(|value| value.to_le_bytes()).collect())
+        .collect();
+    let views = bytes.iter().enumerate().map(|(i, bytes)| {
+        let shape = vec![about.texts[i].len(), lm.config().vocab_size];
+        let view = safetensors::tensor::TensorView::new(safetensors::Dtype::F32, shape, bytes).unwrap();
+        (i.to_string(), view)
+    });
+    safetensors::serialize_to_file(views, None, &out.join("made.safetensors")).unwrap();
+}
+
+#[test]
+fn sets_that_the_format_cannot_hold_are_not_written() {
+    let lm = base("llama");
+    let out = tempfile::tempdir().unwrap();
+    let folder = out.path().join("a");
+    let (lora, dora, ia3) = (adapter("lora", &lm), adapter("dora", &lm), adapter("ia3", &lm));
+    let mixed = |other: &AdapterSet, slot: &str| {
+        let (slot, change) = other.linears().find(|(found, _)| found.ends_with(slot)).unwrap();
+        lora.clone().with_linear(slot, change.clone())
+    };
+    for (set, says) in [
+        (AdapterSet::new(), "neither"),
+        (mixed(&ia3, "0.self_attn.k_proj"), "both"),
+        (mixed(&dora, "0.self_attn.k_proj"), "DoRA"),
+    ] {
+        let error = chain(&set.save(&folder).unwrap_err());
+        assert!(error.contains(says), "{error}");
+        assert!(!folder.exists());
     }
 }
 

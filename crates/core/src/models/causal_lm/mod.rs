@@ -2,5 +2,6 @@
 
 mod generation_config;
 mod model;
+mod save;
 
 pub use model::CausalLm;

@@ -270,9 +270,7 @@ mod tests {
 
     #[test]
     fn a_server_may_have_names_and_fields_of_its_own() {
-        let mut options = GenerateOptions::default();
-        options.top_k = Some(5);
-        options.min_p = Some(0.05);
+        let options = GenerateOptions::default().with_top_k(5).with_min_p(0.05);
         let server = server()
             .without_streaming()
             .with_sampling_extensions()
@@ -296,12 +294,8 @@ mod tests {
             other => panic!("{other:?}"),
         };
         let default = GenerateOptions::default;
-        let mut options = default();
-        options.top_k = Some(5);
-        assert_eq!(option_of(options), "top_k");
-        let mut options = default();
-        options.min_p = Some(0.1);
-        assert_eq!(option_of(options), "min_p");
+        assert_eq!(option_of(default().with_top_k(5)), "top_k");
+        assert_eq!(option_of(default().with_min_p(0.1)), "min_p");
         let regex = Constraint::Regex("a+".to_owned());
         assert_eq!(option_of(default().with_constraint(regex)), "constraint");
         assert_eq!(

@@ -56,7 +56,11 @@ fn run(args: &Args) -> Outcome {
         0 => vec![1.0; args.adapter.len()],
         given if given == args.adapter.len() => args.weight.clone(),
         given => {
-            return Err(format!("{given} weights for {} adapters; give one for each", args.adapter.len()).into());
+            return Err(format!(
+                "{given} weights for {} adapters; give one for each",
+                args.adapter.len()
+            )
+            .into());
         }
     };
     if let Some(weight) = weights.iter().find(|weight| !weight.is_finite()) {

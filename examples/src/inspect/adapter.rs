@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::table;
+use crate::{output, table};
+use ragtune::core::adapters::{AdapterConfig, AdapterSet};
 use ragtune::core::weights::{Checkpoint, ModelFiles};
 use serde_json::{Map, Value, json};
 
@@ -10,8 +11,8 @@ use super::folder::Found;
 use super::tensors::{Tensors, thousands};
 
 /// The file by which an adapter is known.
-pub const CONFIG: &str = "adapter_config.json";
-const WEIGHTS: &str = "adapter_model.safetensors";
+pub const CONFIG: &str = AdapterConfig::FILE;
+const WEIGHTS: &str = AdapterSet::WEIGHTS;
 
 /// Fields of the configuration that are shown, where they are set.
 const SHOWN: [&str; 14] = [
@@ -62,7 +63,14 @@ pub fn find(files: &ModelFiles) -> Result<Found, Box<dyn std::error::Error>> {
         .filter_map(|name| Some(((*name).to_owned(), config.get(*name).filter(is_set)?.clone())))
         .collect();
 
+    let refusal = AdapterConfig::read(files)
+        .err()
+        .map(|error| output::chain(&error));
+
     let mut text = format!("adapter       {peft_type}\n");
+    if let Some(refusal) = &refusal {
+        text += &format!("not loadable  {refusal}\n");
+    }
     for (name, value) in &shown {
         let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         text += &format!("  {name:<24} {value}\n");
@@ -97,6 +105,7 @@ pub fn find(files: &ModelFiles) -> Result<Found, Box<dyn std::error::Error>> {
     let json = json!({
         "kind": "adapter",
         "peft_type": peft_type,
+        "refused": refusal,
         "config": shown,
         "weights": tensors.json(),
         "modules": modules,

@@ -160,12 +160,37 @@ mod tests {
         std::fs::write(folder.path().join("adapter_model.safetensors"), weights).unwrap();
         let json = inspected(folder.path(), &[]);
         assert_eq!(json["peft_type"], "LORA");
+        assert_eq!(json["refused"], Value::Null);
         assert_eq!(json["config"]["r"], 4);
         assert_eq!(json["config"].get("use_dora"), None);
         assert_eq!(json["weights"]["parameters"], 2 * (4 * 16 + 8 * 4));
         assert_eq!(json["modules"][0]["kind"], "lora_A");
         assert_eq!(json["modules"][0]["tensors"], 2);
         assert_eq!(json["modules"][0]["shapes"], serde_json::json!([[4, 16]]));
+    }
+
+    #[test]
+    fn every_adapter_of_the_fixtures_is_read() {
+        let folders = std::fs::read_dir(fixture("adapters")).unwrap();
+        let folders = folders
+            .map(|entry| entry.unwrap().path())
+            .filter(|path| path.is_dir());
+        for folder in folders {
+            assert_eq!(
+                inspected(&folder, &[])["refused"],
+                Value::Null,
+                "{}",
+                folder.display()
+            );
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let config = br#"{"peft_type": "PROMPT_TUNING", "num_virtual_tokens": 8}"#;
+        std::fs::write(folder.path().join("adapter_config.json"), config).unwrap();
+        let weights = safetensors(&[("prompt_embeddings", &[8, 16])]);
+        std::fs::write(folder.path().join("adapter_model.safetensors"), weights).unwrap();
+        let json = inspected(folder.path(), &[]);
+        assert_eq!(json["config"]["num_virtual_tokens"], 8);
+        assert!(json["refused"].as_str().unwrap().contains("PROMPT_TUNING"));
     }
 
     #[test]

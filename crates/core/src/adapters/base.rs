@@ -219,7 +219,10 @@ impl ModuleKind {
     /// Whether the module has a bias.
     #[must_use]
     pub fn has_bias(self) -> bool {
-        matches!(self, Self::Linear { bias: true, .. } | Self::Norm { bias: true, .. })
+        matches!(
+            self,
+            Self::Linear { bias: true, .. } | Self::Norm { bias: true, .. }
+        )
     }
 
     /// The shape of the weight as a matrix, `[out, in]` or `[rows, width]`; a norm's has one row.

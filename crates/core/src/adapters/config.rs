@@ -171,7 +171,12 @@ impl AdapterConfig {
                 "a whole number from 1 to 65536",
             )?,
             lora_alpha: fields.value("lora_alpha", 8.0, alphas, "a finite number")?,
-            lora_dropout: fields.value("lora_dropout", 0.0, |value| real(value, 1.0), "a number from 0 to 1")?,
+            lora_dropout: fields.value(
+                "lora_dropout",
+                0.0,
+                |value| real(value, 1.0),
+                "a number from 0 to 1",
+            )?,
             use_rslora: fields.flag("use_rslora")?,
             use_dora: fields.flag("use_dora")?,
             lora_bias: fields.flag("lora_bias")?,

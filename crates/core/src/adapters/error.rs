@@ -83,7 +83,9 @@ pub enum AdapterError {
         did_you_mean: Vec<String>,
     },
     /// Two tensors are for the same place, as in a file with two adapters.
-    #[error("the tensors {first:?} and {second:?} are for the same place: save every adapter in its own folder")]
+    #[error(
+        "the tensors {first:?} and {second:?} are for the same place: save every adapter in its own folder"
+    )]
     Twice {
         /// One of them.
         first: String,

@@ -161,7 +161,10 @@ mod tests {
             Key::parse("base_model.model.model.embed_tokens.lora_embedding_A"),
             Some(embedding.clone())
         );
-        assert_eq!(Key::parse("model.embed_tokens.lora_embedding_A.x"), Some(embedding));
+        assert_eq!(
+            Key::parse("model.embed_tokens.lora_embedding_A.x"),
+            Some(embedding)
+        );
     }
 
     #[test]

@@ -88,10 +88,7 @@ impl LowRank {
     pub fn with_magnitude(mut self, magnitude: Tensor<1>, weight: Tensor<2>) -> Self {
         let update = self.b().inner().matmul(self.a().inner()) * self.scaling; // [o, i]
         let adapted = weight.inner() + update;
-        let lengths = (adapted.clone() * adapted)
-            .sum_dim(1)
-            .sqrt()
-            .squeeze_dim::<1>(1); // [o]
+        let lengths = (adapted.clone() * adapted).sum_dim(1).sqrt().squeeze_dim::<1>(1); // [o]
         self.decomposed = Some(Decomposed::new(magnitude, lengths));
         self
     }
@@ -180,7 +177,13 @@ impl LowRank {
     /// # Shapes
     ///
     /// `x [t, i]`, `y [t, o]`, `bias [o] -> [t, o]`.
-    pub(super) fn apply(&self, x: Tensor<2>, y: Tensor<2>, bias: Option<&Tensor<1>>, weight: f64) -> Tensor<2> {
+    pub(super) fn apply(
+        &self,
+        x: Tensor<2>,
+        y: Tensor<2>,
+        bias: Option<&Tensor<1>>,
+        weight: f64,
+    ) -> Tensor<2> {
         let Some(Decomposed { factor, .. }) = &self.decomposed else {
             return y + self.weighted(x, weight);
         };

@@ -179,14 +179,12 @@ impl AdapterStack {
 
     fn merged_linear(&self, layer: &Linear) -> Linear {
         let parts = (layer.weight(), layer.bias().cloned());
-        let (weight, bias) =
-            self.sets().iter().fold(
-                parts,
-                |(weight, bias), (set, times)| match set.linear(layer.slot()) {
-                    Some(change) => change.merge(layer, weight, bias, *times),
-                    None => (weight, bias),
-                },
-            );
+        let (weight, bias) = self.sets().iter().fold(parts, |(weight, bias), (set, times)| {
+            match set.linear(layer.slot()) {
+                Some(change) => change.merge(layer, weight, bias, *times),
+                None => (weight, bias),
+            }
+        });
         layer.with_parts(LinearWeight::new(weight), bias)
     }
 
@@ -204,13 +202,12 @@ impl AdapterStack {
     fn merged_embedding(&self, table: &Embedding) -> Embedding {
         let base: Tensor<2> = table.weight();
         let changes = self.sets().iter();
-        let merged = changes.fold(
-            base.clone(),
-            |rows, (set, times)| match set.embedding(table.slot()) {
+        let merged = changes.fold(base.clone(), |rows, (set, times)| {
+            match set.embedding(table.slot()) {
                 Some(change) => change.merge(&base, rows, *times),
                 None => rows,
-            },
-        );
+            }
+        });
         Embedding::new(table.slot(), merged)
     }
 }

@@ -20,8 +20,8 @@ mod stack;
 mod target;
 mod write;
 
-pub use base::{AdapterBase, Module, ModuleKind, ModuleShape, ModuleShapes};
 pub(crate) use base::ModuleMut;
+pub use base::{AdapterBase, Module, ModuleKind, ModuleShape, ModuleShapes};
 pub use change::{EmbeddingChange, LinearChange, NormChange, Rescaling};
 pub use config::{AdapterConfig, AdapterMethod, Targets, TrainedBiases};
 pub use error::AdapterError;

@@ -120,7 +120,11 @@ impl<'a> Reader<'a> {
     }
 
     /// The modules with updates.
-    fn targeted(&self, config: &AdapterConfig, target: &Target<'_>) -> Result<BTreeSet<String>, AdapterError> {
+    fn targeted(
+        &self,
+        config: &AdapterConfig,
+        target: &Target<'_>,
+    ) -> Result<BTreeSet<String>, AdapterError> {
         let mut targeted = BTreeSet::new();
         let mut saves = false;
         for (slot, shape) in self.shapes.iter() {
@@ -138,9 +142,7 @@ impl<'a> Reader<'a> {
         let nothing = |field, found: String, names: &[String]| {
             let last = |slot: &'a str| slot.rsplit('.').next().unwrap_or(slot);
             let known: BTreeSet<&str> = self.shapes.iter().map(|(slot, _)| last(slot)).collect();
-            let near = |name: &String| {
-                nearest(last_of(name), known.iter().copied(), SUGGESTIONS)
-            };
+            let near = |name: &String| nearest(last_of(name), known.iter().copied(), SUGGESTIONS);
             let mut did_you_mean: Vec<String> = names.iter().flat_map(near).collect();
             if did_you_mean.is_empty() {
                 did_you_mean = known.iter().take(8).map(|name| (*name).to_owned()).collect();
@@ -164,9 +166,9 @@ impl<'a> Reader<'a> {
                 };
                 Err(nothing("target_modules", targets.to_string(), names))
             }
-            (None, true) => Err(self.leftover(self.unused()).unwrap_or_else(|| {
-                nothing("target_modules", "missing".to_owned(), &[])
-            })),
+            (None, true) => Err(self
+                .leftover(self.unused())
+                .unwrap_or_else(|| nothing("target_modules", "missing".to_owned(), &[]))),
             (_, false) => Ok(targeted),
         }
     }
@@ -185,7 +187,11 @@ impl<'a> Reader<'a> {
             } => {
                 let stored = if shape.transposed { [i, o] } else { [o, i] };
                 let weight: Tensor<2> = self.tensor(&key, stored)?;
-                let weight = if shape.transposed { weight.transpose() } else { weight };
+                let weight = if shape.transposed {
+                    weight.transpose()
+                } else {
+                    weight
+                };
                 let same = || match self.modules.get(slot) {
                     Some(Module::Linear(layer)) => equal(layer.weight(), weight.clone()),
                     _ => false,

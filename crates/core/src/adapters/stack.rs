@@ -66,12 +66,7 @@ impl AdapterStack {
     /// # Shapes
     ///
     /// `x [t, i]`, `y [t, o] -> [t, o]`.
-    pub(crate) fn linear(
-        context: &Context,
-        layer: &Linear,
-        x: Tensor<2>,
-        y: Option<Tensor<2>>,
-    ) -> Tensor<2> {
+    pub(crate) fn linear(context: &Context, layer: &Linear, x: Tensor<2>, y: Option<Tensor<2>>) -> Tensor<2> {
         if let [(_, stack)] = context.adapter_runs() {
             return stack.through(layer, x, y);
         }

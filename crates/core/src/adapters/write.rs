@@ -66,7 +66,10 @@ impl AdapterSet {
         let mut tensors = BTreeMap::new();
         let mut vector = |slot: &str, part: Part, tensor: Option<&Tensor<1>>| {
             if let Some(tensor) = tensor {
-                tensors.insert(Key::new(self.path(slot), part).to_string(), stored(tensor.clone()));
+                tensors.insert(
+                    Key::new(self.path(slot), part).to_string(),
+                    stored(tensor.clone()),
+                );
             }
         };
         for (slot, change) in self.linears() {
@@ -172,7 +175,8 @@ impl AdapterSet {
             (config.rank_pattern, config.alpha_pattern) = (Vec::new(), Vec::new());
             let inputs = rescaled.iter().filter(|(_, input)| *input);
             let inputs: Vec<String> = inputs.map(|(slot, _)| self.path(slot).to_owned()).collect();
-            config.feedforward_modules = (config.peft_type == AdapterMethod::Ia3).then_some(Targets::Names(inputs));
+            config.feedforward_modules =
+                (config.peft_type == AdapterMethod::Ia3).then_some(Targets::Names(inputs));
             if let Some(first) = updates.first() {
                 config.r = first.rank;
                 config.lora_alpha = config.alpha_of(first.rank, first.scaling);
@@ -195,7 +199,10 @@ impl AdapterSet {
         let wholes = self
             .linears()
             .map(|(slot, change)| (slot, change.weight.is_some(), change.bias.is_some()))
-            .chain(self.embeddings().map(|(slot, change)| (slot, change.weight.is_some(), false)))
+            .chain(
+                self.embeddings()
+                    .map(|(slot, change)| (slot, change.weight.is_some(), false)),
+            )
             .chain(
                 self.norms()
                     .map(|(slot, change)| (slot, change.weight.is_some(), change.bias.is_some())),

@@ -71,7 +71,10 @@ impl RmsNorm {
 
     /// The same norm with another stored weight.
     pub(crate) fn with_weight(&self, weight: Tensor<1>) -> Self {
-        Self { weight, ..self.clone() }
+        Self {
+            weight,
+            ..self.clone()
+        }
     }
 
     /// Normalises each row.

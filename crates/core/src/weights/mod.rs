@@ -20,6 +20,6 @@ pub use convert::QUANTISATION_GROUP;
 pub use error::CheckpointError;
 pub use files::ModelFiles;
 pub use loader::{LoadReport, Loader, MissingTensor};
-pub use save::FloatType;
 pub use quantise::{QuantisedMatrix, quantise, quantise_checkpoint};
+pub use save::FloatType;
 pub(crate) use suggest::nearest;

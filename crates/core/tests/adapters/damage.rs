@@ -135,7 +135,11 @@ fn configurations_with_wrong_fields_name_the_field() {
 fn other_methods_and_unsupported_parts_are_named() {
     let (lm, files) = (base("llama"), Files::of("lora"));
     for method in ["PROMPT_TUNING", "PREFIX_TUNING", "LOHA", "ADALORA", "lora"] {
-        let error = files.clone().set("peft_type", json!(method)).load(&lm).unwrap_err();
+        let error = files
+            .clone()
+            .set("peft_type", json!(method))
+            .load(&lm)
+            .unwrap_err();
         let Error::Adapter { source, .. } = &error else {
             panic!("{error}")
         };
@@ -154,7 +158,10 @@ fn other_methods_and_unsupported_parts_are_named() {
         ("init_lora_weights", json!("OLoRA")),
     ] {
         let error = failure(files.clone().set(field, value).load(&lm));
-        assert!(error.contains(field) && error.contains("not supported"), "{error}");
+        assert!(
+            error.contains(field) && error.contains("not supported"),
+            "{error}"
+        );
     }
     // What training alone needs, and what readers do not know, is no obstacle.
     for (field, value) in [
@@ -195,13 +202,7 @@ fn targets_that_match_nothing_suggest_what_there_is() {
     );
     assert!(error.contains("modules_to_save"), "{error}");
     // Without a list the tensors say what is changed.
-    assert!(
-        files
-            .clone()
-            .set("target_modules", json!(null))
-            .load(&lm)
-            .is_ok()
-    );
+    assert!(files.clone().set("target_modules", json!(null)).load(&lm).is_ok());
 }
 
 #[test]
@@ -363,9 +364,17 @@ fn the_first_pattern_of_the_file_counts() {
         (r#"{"q_proj": 9, ".*": 4}"#, false),
         (r#"{".*": 4, "q_proj": 9}"#, true),
     ] {
-        let config = files.clone().set("rank_pattern", json!("HERE")).config.to_string();
+        let config = files
+            .clone()
+            .set("rank_pattern", json!("HERE"))
+            .config
+            .to_string();
         let config = config.replace("\"HERE\"", patterns);
-        assert_eq!(raw(config.as_bytes(), &files.bytes(), &lm).is_ok(), rank, "{patterns}");
+        assert_eq!(
+            raw(config.as_bytes(), &files.bytes(), &lm).is_ok(),
+            rank,
+            "{patterns}"
+        );
     }
 }
 

@@ -83,7 +83,9 @@ pub fn assert_close(found: &[f32], expected: &[f32], tolerance: f32, what: &str)
 
 /// Within a share of the largest value.
 pub fn assert_near(found: &[f32], expected: &[f32], tolerance: f32, what: &str) {
-    let largest = expected.iter().fold(1.0f32, |largest, value| largest.max(value.abs()));
+    let largest = expected
+        .iter()
+        .fold(1.0f32, |largest, value| largest.max(value.abs()));
     let far = distance(&[found.to_vec()], &[expected.to_vec()]) / largest;
     assert_eq!(found.len(), expected.len(), "{what}");
     assert!(far <= tolerance, "{what}: {far} of the largest logit {largest}");

@@ -34,7 +34,10 @@ fn merged_models_equal_side_paths_and_unmerge() {
         for (found, before) in plain(&merged, &about.texts).iter().zip(&before) {
             assert_near(found, before, 1e-5, case);
         }
-        assert_eq!(merged.config().tie_word_embeddings, lm.config().tie_word_embeddings);
+        assert_eq!(
+            merged.config().tie_word_embeddings,
+            lm.config().tie_word_embeddings
+        );
     }
 }
 
@@ -96,13 +99,26 @@ fn written_models_load_and_compute_the_same() {
         let set = Arc::new(adapter(case, &lm));
         let side = logits(&lm, &about.texts, &vec![stack(&set); about.texts.len()]);
         let _ = lm.merge(&stack(&set)).unwrap();
-        let (source, target) = (folder().join("../decoder").join(base_name), out.join(format!("{case}.merged")));
+        let (source, target) = (
+            folder().join("../decoder").join(base_name),
+            out.join(format!("{case}.merged")),
+        );
         lm.save(&source, &target, FloatType::F32).unwrap();
         let again = CausalLm::load(&target, &device::cpu()).unwrap();
-        assert!(again.report().unused.is_empty(), "{case}: {:?}", again.report().unused);
-        assert_eq!(again.config().tie_word_embeddings, lm.config().tie_word_embeddings);
+        assert!(
+            again.report().unused.is_empty(),
+            "{case}: {:?}",
+            again.report().unused
+        );
+        assert_eq!(
+            again.config().tie_word_embeddings,
+            lm.config().tie_word_embeddings
+        );
         let ties = ["tied_embedding", "tied_head", "tied_save"];
-        assert!(!ties.contains(&case.as_str()) || !again.config().tie_word_embeddings, "{case}");
+        assert!(
+            !ties.contains(&case.as_str()) || !again.config().tie_word_embeddings,
+            "{case}"
+        );
         for (found, side) in plain(&again, &about.texts).iter().zip(&side) {
             assert_near(found, side, 1e-5, case);
         }
@@ -117,7 +133,11 @@ fn models_are_written_in_the_type_asked_for_and_whole_or_not_at_all() {
     let source = folder().join("../decoder/llama");
     let out = tempfile::tempdir().unwrap();
     let before = plain(&lm, &texts);
-    for (dtype, tolerance) in [(FloatType::F32, 0.0), (FloatType::F16, 1e-2), (FloatType::Bf16, 1e-1)] {
+    for (dtype, tolerance) in [
+        (FloatType::F32, 0.0),
+        (FloatType::F16, 1e-2),
+        (FloatType::Bf16, 1e-1),
+    ] {
         let target = out.path().join(dtype.to_string());
         lm.save(&source, &target, dtype).unwrap();
         let again = CausalLm::load(&target, &device::cpu()).unwrap();
@@ -136,13 +156,24 @@ fn models_are_written_in_the_type_asked_for_and_whole_or_not_at_all() {
     let set = AdapterSet::new().with_low_rank("model.layers.0.self_attn.q_proj", pair.clone());
     let mut merged = lm.clone();
     let _ = merged.merge(&stack(&Arc::new(set))).unwrap();
-    let error = chain(&merged.save(&source, out.path().join("f16-2"), FloatType::F16).unwrap_err());
-    assert!(error.contains("model.layers.0.self_attn.q_proj.weight"), "{error}");
+    let error = chain(
+        &merged
+            .save(&source, out.path().join("f16-2"), FloatType::F16)
+            .unwrap_err(),
+    );
+    assert!(
+        error.contains("model.layers.0.self_attn.q_proj.weight"),
+        "{error}"
+    );
     let pair = pair.with_bias(Tensor::ones([32], &device::cpu()));
     let set = AdapterSet::new().with_low_rank("model.layers.0.self_attn.q_proj", pair);
     let mut merged = lm.clone();
     let _ = merged.merge(&stack(&Arc::new(set))).unwrap();
-    let error = chain(&merged.save(&source, out.path().join("bias"), FloatType::F32).unwrap_err());
+    let error = chain(
+        &merged
+            .save(&source, out.path().join("bias"), FloatType::F32)
+            .unwrap_err(),
+    );
     assert!(error.contains("has a bias"), "{error}");
     let missing = lm.save(out.path().join("none"), out.path().join("other"), FloatType::F32);
     assert!(matches!(missing, Err(Error::Io { .. })));
@@ -177,7 +208,10 @@ fn values(module: Module<'_>) -> Vec<Vec<f32>> {
     match module {
         Module::Linear(layer) => {
             let bias = layer.bias().map(vector);
-            [Some(matrix(layer.weight())), bias].into_iter().flatten().collect()
+            [Some(matrix(layer.weight())), bias]
+                .into_iter()
+                .flatten()
+                .collect()
         }
         Module::Embedding(table) => vec![matrix(table.weight())],
         Module::RmsNorm(norm) => vec![vector(norm.weight())],

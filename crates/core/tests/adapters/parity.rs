@@ -151,7 +151,10 @@ fn configurations_are_kept() {
     let lm = base("llama");
     let config = adapter("patterns", &lm).config().clone();
     assert_eq!(config.peft_type, AdapterMethod::Lora);
-    assert_eq!(config.base_model_name_or_path.as_deref(), Some("../decoder/llama"));
+    assert_eq!(
+        config.base_model_name_or_path.as_deref(),
+        Some("../decoder/llama")
+    );
     assert_eq!(config.task_type.as_deref(), Some("CAUSAL_LM"));
     assert_eq!((config.r, config.lora_alpha), (4, 8.0));
     assert_eq!(config.rank_pattern.len(), 3);

@@ -52,6 +52,11 @@ fn configurations() {
 }
 
 #[test]
+fn adapter_configurations() {
+    run("adapter_config", 5_000, entries::adapter_config);
+}
+
+#[test]
 fn module_lists() {
     run("modules", 10_000, entries::modules);
 }

@@ -79,7 +79,9 @@ impl Layer {
         let y = after(&self.attention_output_norm, y);
         // 2. The feed-forward layer, of the same stream or of the stream with the attention in it.
         if self.parallel_residual {
-            let z = self.mlp.forward(self.mlp_norm.forward(x.clone(), 1, context), context)?;
+            let z = self
+                .mlp
+                .forward(self.mlp_norm.forward(x.clone(), 1, context), context)?;
             let z = after(&self.mlp_output_norm, z);
             return Ok(Stream {
                 x,

@@ -5,8 +5,8 @@
 use burn::tensor::Tensor;
 
 use super::config::NormKind;
-use crate::error::Result;
 use crate::adapters::{AdapterStack, Module, ModuleMut};
+use crate::error::Result;
 use crate::nn::{Context, LayerNorm, RmsNorm};
 use crate::weights::Loader;
 
@@ -99,12 +99,17 @@ impl Norm {
             Self::Layer(norm) => (norm.weight(), Some(norm.bias())),
         };
         let slot = self.module().slot().to_owned();
-        AdapterStack::norm(context, &slot, rows_per_token, x, base, |x, weight, bias| {
-            match (self, bias) {
+        AdapterStack::norm(
+            context,
+            &slot,
+            rows_per_token,
+            x,
+            base,
+            |x, weight, bias| match (self, bias) {
                 (Self::Layer(norm), Some(bias)) => norm.with_parts(weight, bias).forward(x),
                 (Self::Layer(norm), None) => norm.with_parts(weight, norm.bias().clone()).forward(x),
                 (Self::Rms(norm), _) => norm.with_weight(weight).forward(x),
-            }
-        })
+            },
+        )
     }
 }

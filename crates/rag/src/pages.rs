@@ -6,3 +6,11 @@ struct AboutRag;
 #[cfg(feature = "builtin")]
 #[doc = include_str!("../../../README.md")]
 struct ReadMe;
+
+#[cfg(feature = "cpu")]
+#[doc = include_str!("../../../docs/devices.md")]
+struct Devices;
+
+#[cfg(feature = "openai")]
+#[doc = include_str!("../../../docs/openai.md")]
+struct OpenAi;

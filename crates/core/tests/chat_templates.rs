@@ -5,6 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
+use proptest::prelude::*;
 use ragtune_core::chat::{ChatDate, ChatOptions, ChatTemplate};
 use ragtune_core::models::TextTokenizer;
 use ragtune_core::text::Message;
@@ -174,3 +175,52 @@ fn text_of_messages_never_becomes_a_control_token() {
     let decoded = tokenizer.decode_with_special(&tokens.ids).unwrap();
     assert_eq!(decoded.replace(' ', ""), prompt.text().replace(' ', ""));
 }
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// A template of any pieces is rendered or refused, without a panic and without an end in sight.
+    #[test]
+    fn any_template_ends(pieces in prop::collection::vec(prop::sample::select(PIECES.to_vec()), 0..12)) {
+        if let Ok(template) = ChatTemplate::new(&pieces.concat()) {
+            let template = template.with_control_tokens(["<s>", "</s>"]);
+            let prompt = template.render(&[Message::user("a<s>b")], &ChatOptions::default());
+            if let Ok(prompt) = prompt {
+                for &at in prompt.breaks() {
+                    prop_assert!(prompt.text().is_char_boundary(at));
+                }
+            }
+        }
+    }
+}
+
+const PIECES: [&str; 28] = [
+    "{% for m in messages %}",
+    "{% endfor %}",
+    "{{ m.content }}",
+    "{{ m.role }}",
+    "{% if m %}",
+    "{% else %}",
+    "{% endif %}",
+    "{% set x = messages[0].content %}",
+    "{{ x[1:] }}",
+    "{{ x|upper }}",
+    "{{ x.split('<') }}",
+    "{% generation %}",
+    "{% endgeneration %}",
+    "{{ x|tojson }}",
+    "{{ messages|tojson(indent=2) }}",
+    "{% macro f(a) %}{{ f(a) }}{% endmacro %}",
+    "{{ f(1) }}",
+    "{{ namespace(a=1).a }}",
+    "{% raw %}",
+    "{% endraw %}",
+    "{#",
+    "#}",
+    "{%",
+    "%}",
+    "{{ 1/0 }}",
+    "{{ x.replace('a', x) }}",
+    "{{ '%s'|format(x) }}",
+    "<s>ü{{ eos_token }}",
+];

@@ -35,7 +35,9 @@ pub use rag::{Limits, Rag, RagBuilder, RagEvent, RagStream, SearchText};
 
 pub use ragtune_core::Cancel;
 #[cfg(feature = "models")]
-pub use ragtune_core::models::{CrossEncoder, Encoder};
+pub use ragtune_core::generation::LocalGenerator;
+#[cfg(feature = "models")]
+pub use ragtune_core::models::{CausalLm, CrossEncoder, Encoder};
 pub use ragtune_core::text::{
     Chunk, Document, Embedder, Embeddings, Filter, GenerateOptions, Generator, Locator, Message, Metadata,
     Prompt, Query, Reranker, Role, ScoreKind, ScoredChunk, Span, Threshold, Value,

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use burn::tensor::Device;
 
+use super::constraint::Grammars;
 use super::limits::{self, Room};
 use super::prefix::Prefixes;
 use super::sequence::{Sequence, Start};
@@ -47,7 +48,7 @@ const PLAIN_ASSISTANT: &str = "Assistant:";
 /// println!("{}", generator.generate(prompt, GenerateOptions::default().with_max_tokens(16))?.text);
 /// # Ok::<(), ragtune_core::Error>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct LocalGenerator {
     id: String,
     lm: Arc<CausalLm>,
@@ -57,6 +58,7 @@ pub struct LocalGenerator {
     context_tokens: usize,
     batch: usize,
     prefixes: Arc<Mutex<Prefixes>>,
+    grammars: Arc<Mutex<Option<Arc<Grammars>>>>,
 }
 
 impl LocalGenerator {
@@ -72,6 +74,7 @@ impl LocalGenerator {
             context_tokens: config.max_position_embeddings,
             batch: BATCH,
             prefixes: Arc::new(Mutex::new(Prefixes::new(KEPT_PREFIXES))),
+            grammars: Arc::default(),
             lm,
         }
     }
@@ -242,12 +245,10 @@ impl LocalGenerator {
 
     fn begin(&self, prompt: Vec<u32>, options: &GenerateOptions, reuse: bool) -> Result<Sequence> {
         options.check()?;
-        if options.constraint.is_some() {
-            return Err(Error::UnsupportedOption {
-                generator: self.id.clone(),
-                option: "constraint",
-            });
-        }
+        let grammar = match &options.constraint {
+            Some(constraint) => Some(self.grammars()?.grammar(constraint)?),
+            None => None,
+        };
         let starts_text = prompt
             .first()
             .is_some_and(|&id| self.lm.tokenizer().is_special(id));
@@ -267,8 +268,20 @@ impl LocalGenerator {
             cache,
             adapters: self.adapters.clone(),
             max_tokens,
+            grammar,
         };
         Sequence::new(&self.lm, start, options)
+    }
+
+    /// The vocabulary as grammars need it, made once.
+    fn grammars(&self) -> Result<Arc<Grammars>> {
+        let mut grammars = self.grammars.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(grammars) = &*grammars {
+            return Ok(grammars.clone());
+        }
+        let made = Arc::new(Grammars::new(self.lm.tokenizer(), self.lm.end_tokens())?);
+        *grammars = Some(made.clone());
+        Ok(made)
     }
 
     fn text_tokens(&self, text: &str) -> Result<Vec<u32>> {
@@ -304,6 +317,19 @@ impl Generator for LocalGenerator {
     fn generate_batch(&self, prompts: Vec<Prompt>, options: GenerateOptions) -> Result<Vec<Generation>> {
         let tokens: Result<Vec<_>> = prompts.iter().map(|prompt| self.tokens(prompt)).collect();
         self.continue_batch(tokens?, &self.options_of(options))
+    }
+}
+
+impl std::fmt::Debug for LocalGenerator {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LocalGenerator")
+            .field("id", &self.id)
+            .field("context_tokens", &self.context_tokens)
+            .field(
+                "template",
+                &self.template.as_ref().map(|template| template.path()),
+            )
+            .finish_non_exhaustive()
     }
 }
 

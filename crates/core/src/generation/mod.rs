@@ -3,6 +3,7 @@
 //!
 //! [`LocalGenerator`] is the whole behind [`crate::text::Generator`]; the parts can be used alone.
 
+mod constraint;
 mod decode;
 mod limits;
 mod local;

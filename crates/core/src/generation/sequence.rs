@@ -1,5 +1,6 @@
 //! One answer in the making: its cache, what was chosen, and the text that can be given out.
 
+use super::constraint::Grammar;
 use super::sampler::Sampler;
 use crate::adapters::AdapterStack;
 use crate::error::Result;
@@ -16,6 +17,7 @@ pub(super) struct Sequence {
     pub pending: Vec<u32>,
     prompt_tokens: usize,
     sampler: Sampler,
+    grammar: Option<Grammar>,
     detokenizer: Detokenizer,
     stop: StopTexts,
     end_tokens: Vec<u32>,
@@ -33,6 +35,7 @@ pub(super) struct Start {
     pub adapters: AdapterStack,
     /// Tokens of the answer at most.
     pub max_tokens: usize,
+    pub grammar: Option<Grammar>,
 }
 
 impl Sequence {
@@ -47,6 +50,7 @@ impl Sequence {
             sampler: Sampler::new(options, &start.prompt)?,
             cache: start.cache,
             adapters: start.adapters,
+            grammar: start.grammar,
             detokenizer: Detokenizer::behind(lm.tokenizer().clone(), &start.prompt)?,
             stop: StopTexts::new(options.stop.iter().cloned()),
             end_tokens,
@@ -67,7 +71,10 @@ impl Sequence {
     /// `logits`: one for each token of the vocabulary.
     pub(super) fn advance(&mut self, lm: &CausalLm, logits: &mut [f32]) -> Result<Vec<GenerateEvent>> {
         self.pending.clear();
-        let chosen = self.sampler.choose(logits, None)?;
+        let mask = self.grammar.as_mut().map(Grammar::mask).transpose()?;
+        let chosen = self
+            .sampler
+            .choose(logits, mask.as_ref().map(|mask| mask.as_slice()))?;
         if self.end_tokens.contains(&chosen.id) {
             return self.end(FinishReason::Stop);
         }
@@ -94,7 +101,11 @@ impl Sequence {
         if !text.is_empty() {
             events.push(GenerateEvent::Text(text));
         }
-        if self.stop.is_stopped() {
+        if let Some(grammar) = &mut self.grammar {
+            grammar.accept(chosen.id)?;
+        }
+        let complete = self.grammar.as_ref().is_some_and(Grammar::is_complete);
+        if self.stop.is_stopped() || complete {
             events.extend(self.end(FinishReason::Stop)?);
         } else if self.detokenizer.tokens() >= self.max_tokens {
             events.extend(self.end(FinishReason::Length)?);

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use ragtune_core::adapters::{AdapterSet, AdapterStack};
 use ragtune_core::error::Error;
 use ragtune_core::generation::{LocalGenerator, PREFILL_TOKENS, processors};
 use ragtune_core::models::CausalLm;
@@ -169,4 +170,36 @@ fn a_context_that_is_too_small_is_an_error_or_follows_the_policy() {
     let answer = ids(generator.continue_tokens(prompt.clone(), drop).unwrap());
     let kept: Vec<u32> = [BEGIN].into_iter().chain(prompt[6..].iter().copied()).collect();
     assert_eq!(answer, uncached(&lm, &kept, 10));
+}
+
+#[test]
+fn what_two_prompts_have_in_common_is_read_once() {
+    let lm = Tiny::default().load();
+    let generator = LocalGenerator::new(lm);
+    let long = prompt(3 * PREFILL_TOKENS as u32 + 9, 4);
+    // Each pull is one pass of the model.
+    let passes_to_first_token = |prompt: &[u32]| {
+        let stream = generator.continue_tokens(prompt.to_vec(), options(3)).unwrap();
+        let events: Vec<_> = stream.map(Result::unwrap).collect();
+        events
+            .iter()
+            .position(|event| matches!(event, GenerateEvent::Token(_)))
+            .unwrap()
+    };
+    assert_eq!(passes_to_first_token(&long), 3);
+    assert_eq!(passes_to_first_token(&long), 0);
+    let mut longer = long.clone();
+    longer.extend([1, 2, 3]);
+    assert_eq!(passes_to_first_token(&longer), 0);
+    assert!(passes_to_first_token(&prompt(3 * PREFILL_TOKENS as u32, 5)) > 0);
+    // Other adapters see other keys and values.
+    let set = Arc::new(AdapterSet::new());
+    let other = generator
+        .clone()
+        .with_adapters(AdapterStack::base().with(set, 1.0));
+    let stream = other.continue_tokens(long, options(3)).unwrap();
+    let first = stream
+        .map(Result::unwrap)
+        .position(|event| matches!(event, GenerateEvent::Token(_)));
+    assert!(first.unwrap() > 0);
 }

@@ -2,6 +2,7 @@
 
 #![cfg(feature = "cpu")]
 
+mod constraints;
 mod loops;
 mod stories;
 mod text;

@@ -224,3 +224,53 @@ const PIECES: [&str; 28] = [
     "{{ '%s'|format(x) }}",
     "<s>ü{{ eos_token }}",
 ];
+
+/// Renderings of transformers (`fixtures/chat/renderings.py`), byte for byte; a conversation that it refuses is refused.
+#[test]
+fn published_templates_render_as_in_transformers() {
+    let Some(folder) = shared("data/reference/mistralrs-chat-templates/chat_templates") else {
+        return;
+    };
+    let expected: Value = serde_json::from_str(include_str!("fixtures/chat/renderings.json")).unwrap();
+    let turns: Vec<Message> = expected["turns"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(message)
+        .collect();
+    let mut failures = Vec::new();
+    for case in expected["cases"].as_array().unwrap() {
+        let name = case["template"].as_str().unwrap();
+        let path = folder.join(name);
+        let source = match name.ends_with(".json") {
+            true => json(&path)["chat_template"].as_str().unwrap().to_owned(),
+            false => std::fs::read_to_string(path).unwrap(),
+        };
+        let template = ChatTemplate::new(&source)
+            .unwrap()
+            .with_token("bos_token", "<s>")
+            .with_token("eos_token", "</s>")
+            .with_date(ChatDate::new(2025, 1, 31).unwrap())
+            .unwrap();
+        let mut messages = turns.clone();
+        let mut options = ChatOptions::default().with_fold_system(false);
+        match case["case"].as_str().unwrap() {
+            "system" => messages.insert(0, message(&expected["system"])),
+            "tools" => options = options.with_variable("tools", expected["tools"].clone()),
+            _ => {}
+        }
+        let found = template.render(&messages, &options);
+        let found = found.as_ref().map(|prompt| prompt.text());
+        match case["text"].as_str() {
+            Some(text) if found.is_ok_and(|found| found == text) => {}
+            None if found.is_err() => {}
+            text => failures.push(format!("{name} {}:\n  {found:?}\n  {text:?}", case["case"])),
+        }
+    }
+    assert!(
+        failures.is_empty(),
+        "{}:\n{}",
+        failures.len(),
+        failures.join("\n")
+    );
+}

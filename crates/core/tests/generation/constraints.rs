@@ -90,13 +90,22 @@ fn random_answers_match_their_regular_expression() {
 #[test]
 fn any_json_is_json() {
     let lm = Tiny::default().load();
-    let complete = (0..25)
-        .map(|seed| answer(&lm, Constraint::Json, seed))
-        .filter(|answer| answer.finish == FinishReason::Stop)
-        .map(|answer| {
-            serde_json::from_str::<Value>(&answer.text).unwrap_or_else(|e| panic!("{e}: {}", answer.text))
-        })
-        .count();
+    let mut complete = 0;
+    for seed in 0..25 {
+        let answer = answer(&lm, Constraint::Json, seed);
+        if answer.finish == FinishReason::Stop {
+            complete += 1;
+            match serde_json::from_str::<Value>(&answer.text) {
+                Ok(_) => {}
+                // JSON sets no limit to numbers; the parser does.
+                Err(error) => assert!(
+                    error.to_string().contains("number out of range"),
+                    "{error}: {}",
+                    answer.text
+                ),
+            }
+        }
+    }
     assert!(complete > 0);
 }
 

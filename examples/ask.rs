@@ -48,6 +48,9 @@ struct Args {
     model: Option<String>,
     #[command(flatten)]
     openai: OpenAiArgs,
+    /// Folder of a PEFT adapter beside the language model, or `hub:OWNER/NAME`. May be given several times
+    #[arg(long, value_name = "DIR", requires = "model")]
+    adapter: Vec<String>,
     /// Where the language model runs: cpu, wgpu, wgpu:N, cuda, cuda:N
     #[arg(long, default_value = "cpu", requires = "model")]
     device: DeviceSpec,
@@ -148,6 +151,8 @@ fn writer(args: &Args) -> Result<Option<Box<dyn Generator>>, Box<dyn std::error:
     let model = ModelArgs {
         model: model.clone(),
         device: args.device,
+        adapter: args.adapter.clone(),
+        adapter_weight: Vec::new(),
         context_tokens: None,
     };
     Ok(Some(Box::new(model.load()?)))

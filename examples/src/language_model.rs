@@ -2,12 +2,15 @@
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 use ragtune::GenerateOptions;
+use ragtune::core::adapters::{AdapterSet, AdapterStack};
 use ragtune::core::chat::ChatDate;
 use ragtune::core::device::DeviceSpec;
 use ragtune::core::generation::LocalGenerator;
+use ragtune::core::models::CausalLm;
 use ragtune::core::text::{Constraint, Overflow};
 
 use crate::hub;
@@ -18,6 +21,12 @@ pub struct ModelArgs {
     /// Language model: a folder in Hugging Face layout, or `hub:OWNER/NAME`
     #[arg(long, value_name = "DIR")]
     pub model: String,
+    /// Folder of a PEFT adapter beside the model, or `hub:OWNER/NAME`. May be given several times
+    #[arg(long, value_name = "DIR")]
+    pub adapter: Vec<String>,
+    /// What the change of each adapter is multiplied by, in their order [default: 1 for each]
+    #[arg(long, requires = "adapter", allow_negative_numbers = true, value_name = "X")]
+    pub adapter_weight: Vec<f64>,
     /// Where it runs: cpu, wgpu, wgpu:N, cuda, cuda:N
     #[arg(long, default_value = "cpu")]
     pub device: DeviceSpec,
@@ -38,7 +47,28 @@ impl ModelArgs {
         if let Some(context_tokens) = self.context_tokens {
             generator = generator.with_context_tokens(context_tokens)?;
         }
-        Ok(generator)
+        let adapters = self.adapters(generator.lm())?;
+        Ok(generator.with_adapters(adapters))
+    }
+
+    fn adapters(&self, lm: &CausalLm) -> Result<AdapterStack, Box<dyn Error>> {
+        let given = self.adapter_weight.len();
+        if given > 0 && given != self.adapter.len() {
+            return Err(format!(
+                "{given} weights for {} adapters; give one for each",
+                self.adapter.len()
+            )
+            .into());
+        }
+        let mut stack = AdapterStack::base();
+        for (at, adapter) in self.adapter.iter().enumerate() {
+            let weight = self.adapter_weight.get(at).copied().unwrap_or(1.0);
+            if !weight.is_finite() {
+                return Err(format!("--adapter-weight {weight} is not a finite number").into());
+            }
+            stack = stack.with(Arc::new(AdapterSet::load(folder(adapter)?, lm)?), weight);
+        }
+        Ok(stack)
     }
 }
 

@@ -52,6 +52,8 @@ pub struct AdapterConfig {
     pub bias: TrainedBiases,
     /// The modules that are changed; without it those that have tensors.
     pub target_modules: Option<Targets>,
+    /// Stacked parameters of transformers 5 that are changed: those of experts.
+    pub target_parameters: Vec<String>,
     /// Modules that are not changed although `target_modules` names them.
     pub exclude_modules: Option<Targets>,
     /// Those of `target_modules` whose input (IA)³ rescales.
@@ -119,6 +121,7 @@ impl Default for AdapterConfig {
             fan_in_fan_out: false,
             bias: TrainedBiases::None,
             target_modules: None,
+            target_parameters: Vec::new(),
             exclude_modules: None,
             feedforward_modules: None,
             modules_to_save: Vec::new(),
@@ -183,6 +186,7 @@ impl AdapterConfig {
             fan_in_fan_out: fields.flag("fan_in_fan_out")?,
             bias: fields.biases(method)?,
             target_modules: fields.targets("target_modules")?,
+            target_parameters: fields.names("target_parameters")?.unwrap_or_default(),
             exclude_modules: fields
                 .targets("exclude_modules")?
                 .filter(|targets| !targets.is_empty()),
@@ -280,6 +284,7 @@ impl AdapterConfig {
                 "init_lora_weights": true,
                 "layers_pattern": list(&self.layers_pattern),
                 "layers_to_transform": self.layers_to_transform,
+                "target_parameters": list(&self.target_parameters),
                 "rank_pattern": self.rank_pattern.iter()
                     .map(|(pattern, rank)| (pattern.clone(), json!(rank))).collect::<Map<_, _>>(),
                 "alpha_pattern": self.alpha_pattern.iter()
@@ -365,7 +370,7 @@ impl Fields {
             &self.path,
             field,
             self.get(field)
-                .map_or_else(|| "missing".to_owned(), |value| shown(value)),
+                .map_or_else(|| "missing".to_owned(), shown),
             expected,
         )
     }
@@ -389,8 +394,7 @@ impl Fields {
 
     /// Refuses what would make other numbers than these weights alone.
     fn refuse_unsupported(&self) -> Result<()> {
-        const PARTS: [(&str, &str); 9] = [
-            ("target_parameters", "train with target_modules instead"),
+        const PARTS: [(&str, &str); 8] = [
             (
                 "trainable_token_indices",
                 "train the embedding with LoRA or modules_to_save instead",

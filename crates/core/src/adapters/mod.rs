@@ -11,6 +11,7 @@ mod base;
 mod change;
 mod config;
 mod error;
+mod experts;
 mod key;
 mod low_rank;
 mod merge;

@@ -8,6 +8,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 
 use super::base::{AdapterBase, Module, ModuleKind, ModuleShape, ModuleShapes};
 use super::config::{AdapterConfig, AdapterMethod, TrainedBiases};
+use super::experts::{self, Experts, Stacked};
 use super::key::{Key, Part};
 use super::target::Target;
 use super::{AdapterError, AdapterSet, LowRank, LowRankEmbedding, Rescaling};
@@ -67,6 +68,7 @@ impl AdapterSet {
         {
             let target = Target::new(&config).map_err(of_adapter)?;
             let targeted = reader.targeted(&config, &target).map_err(of_adapter)?;
+            reader.stacked(&mut set, &config, &target)?;
             for (slot, shape) in reader.shapes.clone().iter() {
                 let is_target = targeted.contains(slot);
                 let saved = target.saves(slot, shape) && !is_target;
@@ -159,6 +161,7 @@ impl<'a> Reader<'a> {
             return Err(nothing("modules_to_save", format!("{names:?}"), names));
         }
         match (&config.target_modules, targeted.is_empty()) {
+            (_, true) if !config.target_parameters.is_empty() => Ok(targeted),
             (Some(targets), true) => {
                 let names = match targets {
                     super::Targets::Names(names) => names.as_slice(),
@@ -170,6 +173,64 @@ impl<'a> Reader<'a> {
                 .leftover(self.unused())
                 .unwrap_or_else(|| nothing("target_modules", "missing".to_owned(), &[]))),
             (_, false) => Ok(targeted),
+        }
+    }
+
+    /// Updates of stacked parameters, which become those of the layers that they stand for.
+    fn stacked(&mut self, set: &mut AdapterSet, config: &AdapterConfig, target: &Target<'_>) -> Result<()> {
+        let mut known: BTreeSet<&str> = BTreeSet::new();
+        for layer in Experts::of(self.shapes) {
+            // 1. The router, which is no linear layer in transformers 5.
+            let (path, slot, stacked) = layer.router();
+            let entries: Vec<&str> = named(config, &path).collect();
+            if !entries.is_empty() {
+                known.extend(entries);
+                let [o, i] = self.require(&slot)?.kind.dims2();
+                let (r, alpha) = self.rank_and_alpha(target, &path)?;
+                let a = self.tensor(&Key::new(&stacked, Part::A), [r, i])?;
+                let b = self.tensor(&Key::new(&stacked, Part::B), [o, r])?;
+                set.linear_mut(slot).low_rank = Some(LowRank::new(a, b, config.scaling(r, alpha)));
+            }
+            // 2. The experts. Where both parameters have updates, one is inside the other; their shapes tell which.
+            let which: Vec<Stacked> = [Stacked::Down, Stacked::GateUp]
+                .into_iter()
+                .filter(|which| named(config, &layer.path(*which)).next().is_some())
+                .collect();
+            for which in &which {
+                known.extend(named(config, &layer.path(*which)));
+                let (r, alpha) = self.rank_and_alpha(target, &layer.path(*which))?;
+                let [a_dims, b_dims] = layer.pair_dims(*which, r);
+                let inside = format!("{}.base_layer", layer.module());
+                let fits = |slot: &String| {
+                    let shape = |part| self.shape(&Key::new(slot, part));
+                    shape(Part::A) == Some(a_dims.as_slice()) && shape(Part::B) == Some(b_dims.as_slice())
+                };
+                let slot = [inside, layer.module()]
+                    .into_iter()
+                    .find(fits)
+                    .unwrap_or_else(|| layer.module());
+                let a: Tensor<2> = self.tensor(&Key::new(&slot, Part::A), a_dims)?;
+                let b: Tensor<2> = self.tensor(&Key::new(&slot, Part::B), b_dims)?;
+                let [a, b] = [a, b].map(|part| part.into_data().iter::<f32>().collect::<Vec<f32>>());
+                for (slot, pair) in
+                    layer.split(*which, r, config.scaling(r, alpha), (&a, &b), self.device)
+                {
+                    set.linear_mut(slot).low_rank = Some(pair);
+                }
+            }
+        }
+        let unknown = config
+            .target_parameters
+            .iter()
+            .find(|entry| !known.contains(entry.as_str()));
+        match unknown {
+            None => Ok(()),
+            Some(entry) => Err(self.of_adapter(AdapterError::Feature {
+                field: "target_parameters",
+                found: format!("{entry:?}"),
+                remedy: "of the base's parameters only the stacked experts and their router can be targeted so; \
+                    train with target_modules instead",
+            })),
         }
     }
 
@@ -266,7 +327,7 @@ impl<'a> Reader<'a> {
         target: &Target<'_>,
     ) -> Result<()> {
         let (r, alpha) = target
-            .rank_and_alpha(slot, shape)
+            .rank_and_alpha(slot, shape.is_output)
             .map_err(|source| self.of_adapter(source))?;
         let scaling = config.scaling(r, alpha);
         let [o, i] = shape.kind.dims2();
@@ -369,6 +430,23 @@ impl<'a> Reader<'a> {
         Ok(Tensor::from_data(TensorData::new(weights, shape), self.device))
     }
 
+    /// The shape of a tensor, where it is there.
+    fn shape(&self, key: &Key) -> Option<&[usize]> {
+        self.checkpoint.shape(self.tensors.get(key)?)
+    }
+
+    fn require(&self, slot: &str) -> Result<ModuleShape> {
+        self.shapes
+            .require(slot)
+            .map_err(|source| self.of_adapter(source))
+    }
+
+    fn rank_and_alpha(&self, target: &Target<'_>, path: &str) -> Result<(usize, f64)> {
+        target
+            .rank_and_alpha(path, false)
+            .map_err(|source| self.of_adapter(source))
+    }
+
     fn finish(self) -> Result<(), AdapterError> {
         self.leftover(self.unused()).map_or(Ok(()), Err)
     }
@@ -376,7 +454,11 @@ impl<'a> Reader<'a> {
     /// The error of tensors that were not used: the base lacks their module, or they were not asked for.
     fn leftover(&self, unused: Vec<String>) -> Option<AdapterError> {
         let foreign = unused.iter().filter_map(|name| Key::parse(name));
-        for key in foreign {
+        let stacked: Vec<String> = Experts::of(self.shapes)
+            .iter()
+            .flat_map(|layer| [layer.module(), format!("{}.base_layer", layer.module()), layer.router().2])
+            .collect();
+        for key in foreign.filter(|key| !stacked.contains(&key.slot)) {
             if let Err(error) = self.shapes.require(self.shapes.slot(&key.slot)) {
                 return Some(error);
             }
@@ -417,6 +499,12 @@ impl<'a> Reader<'a> {
             module: slot.to_owned(),
         })
     }
+}
+
+/// The entries of `target_parameters` that name a parameter.
+fn named<'c>(config: &'c AdapterConfig, path: &str) -> impl Iterator<Item = &'c str> {
+    let entries = config.target_parameters.iter().map(String::as_str);
+    entries.filter(move |entry| experts::names(entry, path))
 }
 
 fn last_of(path: &str) -> &str {

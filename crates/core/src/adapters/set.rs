@@ -1,14 +1,14 @@
 //! The weights of one adapter, by slot.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use burn::tensor::Tensor;
 
-use super::base::{ModuleKind, ModuleShapes};
-use super::{
-    AdapterConfig, AdapterError, EmbeddingChange, LinearChange, LowRank, LowRankEmbedding, NormChange,
-};
+use super::base::{AdapterBase, ModuleKind, ModuleShapes};
+use super::{AdapterConfig, AdapterError, EmbeddingChange, LinearChange, LowRank, LowRankEmbedding, NormChange};
+use crate::error::{Error, Result};
 use crate::kernels::LinearWeight;
 
 /// What was trained beside one base model.
@@ -97,6 +97,21 @@ impl AdapterSet {
         self
     }
 
+    /// Notes the base that the set is for, after a check that it has every module that the set changes, in its shape.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Adapter`] names the module that does not fit.
+    pub fn beside(mut self, base: &(impl AdapterBase + ?Sized)) -> Result<Self> {
+        let shapes = base.module_shapes();
+        self.check(shapes).map_err(|source| Error::Adapter {
+            path: PathBuf::from("in memory"),
+            source,
+        })?;
+        self.base = Some(Arc::clone(shapes));
+        Ok(self)
+    }
+
     /// What `adapter_config.json` says.
     #[must_use]
     pub fn config(&self) -> &AdapterConfig {
@@ -140,8 +155,7 @@ impl AdapterSet {
                 None => 0,
             };
             let low_rank = change.low_rank.as_ref().map_or(0, |low_rank| {
-                pair(low_rank.dims(), low_rank.rank(), low_rank.magnitude())
-                    + vector(&low_rank.bias().cloned())
+                pair(low_rank.dims(), low_rank.rank(), low_rank.magnitude()) + vector(&low_rank.bias().cloned())
             });
             let weight = change.weight.as_ref().map_or(0, |weight| area(weight.dims()));
             weight + vector(&change.bias) + low_rank + rescaling

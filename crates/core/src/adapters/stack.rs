@@ -49,10 +49,8 @@ impl AdapterStack {
     /// Whether both are the same adapters with the same weights.
     #[must_use]
     pub fn same(&self, other: &Self) -> bool {
-        let equal = |((a, u), (b, v)): (&(Arc<AdapterSet>, f64), &(Arc<AdapterSet>, f64))| {
-            Arc::ptr_eq(a, b) && u == v
-        };
-        self.sets.len() == other.sets.len() && self.sets.iter().zip(&other.sets).all(equal)
+        let mut pairs = self.sets.iter().zip(&other.sets);
+        self.sets.len() == other.sets.len() && pairs.all(|((a, u), (b, v))| Arc::ptr_eq(a, b) && u == v)
     }
 
     /// Whether any adapter has weights for a slot.

@@ -100,7 +100,10 @@ impl<'a> Target<'a> {
 
     /// As [`saves`](Self::saves), by the path alone.
     pub(super) fn saves_path(&self, slot: &str) -> bool {
-        let ends = slot.match_indices('.').map(|(end, _)| end).chain([slot.len()]);
+        let ends = slot
+            .match_indices('.')
+            .map(|(end, _)| end)
+            .chain([slot.len()]);
         let mut paths = ends.map(|end| &slot[..end]);
         paths.any(|path| {
             self.config
@@ -120,12 +123,8 @@ impl<'a> Target<'a> {
     }
 
     /// Rank and alpha of the update of a module.
-    pub(super) fn rank_and_alpha(
-        &self,
-        slot: &str,
-        shape: ModuleShape,
-    ) -> Result<(usize, f64), AdapterError> {
-        let path = if shape.is_output { OUTPUT } else { slot };
+    pub(super) fn rank_and_alpha(&self, slot: &str, is_output: bool) -> Result<(usize, f64), AdapterError> {
+        let path = if is_output { OUTPUT } else { slot };
         let rank = first(&self.ranks, slot)?.or(first(&self.ranks, path)?);
         let alpha = first(&self.alphas, slot)?.or(first(&self.alphas, path)?);
         Ok((

@@ -1,7 +1,6 @@
 //! An [`AdapterSet`] into PEFT's files.
 
-use std::collections::BTreeMap;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -11,6 +10,7 @@ use safetensors::tensor::TensorView;
 
 use super::base::{ModuleKind, ModuleShape};
 use super::config::{AdapterConfig, AdapterMethod, Targets, TrainedBiases};
+use super::experts::{self, Experts, Stacked};
 use super::key::{Key, Part};
 use super::target::Target;
 use super::{AdapterError, AdapterSet, Rescaling};
@@ -31,10 +31,11 @@ impl AdapterSet {
             path: folder.to_owned(),
             source,
         };
-        let config = self.described().map_err(of_adapter)?;
+        let stacked = self.stacked().map_err(of_adapter)?;
+        let config = self.described(&stacked).map_err(of_adapter)?;
         fs::create_dir_all(folder).map_err(|source| Error::io(folder, source))?;
         let path = folder.join(Self::WEIGHTS);
-        let bytes = self.to_safetensors(&path)?;
+        let bytes = self.to_safetensors(&path, stacked)?;
         write(&path, &bytes)?;
         let path = folder.join(AdapterConfig::FILE);
         let mut json = serde_json::to_vec_pretty(&config.to_json()).map_err(|source| Error::Json {
@@ -46,8 +47,9 @@ impl AdapterSet {
     }
 
     /// The content of `adapter_model.safetensors`.
-    fn to_safetensors(&self, path: &Path) -> Result<Vec<u8>> {
-        let tensors = self.tensors();
+    fn to_safetensors(&self, path: &Path, stacked: StackedUpdates) -> Result<Vec<u8>> {
+        let mut tensors = self.tensors(&stacked.slots);
+        tensors.extend(stacked.tensors);
         let failed = |source| Error::Checkpoint {
             path: path.to_owned(),
             source: CheckpointError::Write { source },
@@ -61,18 +63,75 @@ impl AdapterSet {
         safetensors::serialize(views, Some(metadata)).map_err(failed)
     }
 
-    /// All tensors by PEFT's names, with shapes and little-endian f32.
-    fn tensors(&self) -> BTreeMap<String, (Vec<usize>, Vec<u8>)> {
+    /// The updates that are written as those of stacked parameters: those that the configuration names so, where each is
+    /// of a shape that a stacked one can have.
+    fn stacked(&self) -> Result<StackedUpdates, AdapterError> {
+        let mut stacked = StackedUpdates::default();
+        let (Some(base), config) = (&self.base, self.config()) else {
+            return Ok(stacked);
+        };
+        if config.target_parameters.is_empty() {
+            return Ok(stacked);
+        }
+        let target = Target::new(config)?;
+        let is_named = |path: &str| {
+            let mut entries = config.target_parameters.iter();
+            entries.any(|entry| experts::names(entry, path))
+        };
+        for layer in Experts::of(base) {
+            let (path, slot, module) = layer.router();
+            if is_named(&path) {
+                let Some(pair) = self.linear(&slot).and_then(|change| change.low_rank.as_ref()) else {
+                    return Ok(StackedUpdates::default());
+                };
+                for (part, matrix) in [(Part::A, pair.a()), (Part::B, pair.b())] {
+                    stacked
+                        .tensors
+                        .insert(Key::new(&module, part).to_string(), stored(matrix));
+                }
+                stacked.slots.insert(slot);
+            }
+            let both = is_named(&layer.path(Stacked::GateUp)) && is_named(&layer.path(Stacked::Down));
+            for which in [Stacked::GateUp, Stacked::Down] {
+                let path = layer.path(which);
+                if !is_named(&path) {
+                    continue;
+                }
+                let (rank, alpha) = target.rank_and_alpha(&path, false)?;
+                let joined = layer.join(which, self).filter(|(_, _, found, scaling)| {
+                    *found == rank && near(*scaling, config.scaling(rank, alpha))
+                });
+                let Some((a, b, ..)) = joined else {
+                    return Ok(StackedUpdates::default());
+                };
+                // PEFT wraps the first parameter, then the second around it.
+                let module = match which {
+                    Stacked::GateUp if both => format!("{}.base_layer", layer.module()),
+                    _ => layer.module(),
+                };
+                let dims = layer.pair_dims(which, rank);
+                for ((part, values), dims) in [(Part::A, a), (Part::B, b)].into_iter().zip(dims) {
+                    let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+                    stacked
+                        .tensors
+                        .insert(Key::new(&module, part).to_string(), (dims.to_vec(), bytes));
+                }
+                stacked.slots.extend(layer.slots(which));
+            }
+        }
+        Ok(stacked)
+    }
+
+    /// All tensors but those of some slots by PEFT's names, with shapes and little-endian f32.
+    fn tensors(&self, without: &BTreeSet<String>) -> BTreeMap<String, Stored> {
         let mut tensors = BTreeMap::new();
         let mut vector = |slot: &str, part: Part, tensor: Option<&Tensor<1>>| {
             if let Some(tensor) = tensor {
-                tensors.insert(
-                    Key::new(self.path(slot), part).to_string(),
-                    stored(tensor.clone()),
-                );
+                tensors.insert(Key::new(self.path(slot), part).to_string(), stored(tensor.clone()));
             }
         };
-        for (slot, change) in self.linears() {
+        let linears = || self.linears().filter(|(slot, _)| !without.contains(*slot));
+        for (slot, change) in linears() {
             vector(slot, Part::Bias, change.bias.as_ref());
             let pair = change.low_rank.as_ref();
             vector(slot, Part::BiasOfB, pair.and_then(|pair| pair.bias()));
@@ -89,7 +148,7 @@ impl AdapterSet {
         let mut matrix = |slot: &str, part: Part, tensor: Tensor<2>| {
             tensors.insert(Key::new(self.path(slot), part).to_string(), stored(tensor));
         };
-        for (slot, change) in self.linears() {
+        for (slot, change) in linears() {
             if let Some(weight) = &change.weight {
                 let weight = weight.to_tensor();
                 let transposed = self.shape(slot).is_some_and(|shape| shape.transposed);
@@ -135,11 +194,14 @@ impl AdapterSet {
     }
 
     /// The configuration, made explicit where it does not describe the weights.
-    fn described(&self) -> Result<AdapterConfig, AdapterError> {
+    fn described(&self, stacked: &StackedUpdates) -> Result<AdapterConfig, AdapterError> {
         let not_writable = |reason: &str| AdapterError::NotWritable {
             reason: reason.to_owned(),
         };
-        let updates: Vec<Update> = self.updates().collect();
+        let updates: Vec<Update> = self
+            .updates()
+            .filter(|update| !stacked.slots.contains(&update.slot))
+            .collect();
         let rescaled: Vec<(&str, bool)> = self
             .linears()
             .filter_map(|(slot, change)| {
@@ -148,7 +210,11 @@ impl AdapterSet {
             })
             .collect();
         let mut config = self.config().clone();
-        config.peft_type = match (updates.is_empty(), rescaled.is_empty()) {
+        let none = updates.is_empty() && stacked.slots.is_empty();
+        if stacked.slots.is_empty() {
+            config.target_parameters.clear();
+        }
+        config.peft_type = match (none, rescaled.is_empty()) {
             (false, false) => return Err(not_writable("it has both updates and (IA)³; write them apart")),
             (true, true) => return Err(not_writable("it has neither updates nor (IA)³")),
             (false, true) => AdapterMethod::Lora,
@@ -168,16 +234,16 @@ impl AdapterSet {
             .chain(rescaled.iter().map(|(slot, _)| *slot))
             .collect();
         if !self.is_described(&config, &updates, &rescaled)? {
-            let names = slots.iter().map(|slot| self.path(slot).to_owned()).collect();
-            config.target_modules = Some(Targets::Names(names));
+            config.target_modules = Some(Targets::Names(self.names_of(&slots)));
             (config.exclude_modules, config.layers_to_transform) = (None, None);
             config.layers_pattern.clear();
-            (config.rank_pattern, config.alpha_pattern) = (Vec::new(), Vec::new());
+            if stacked.slots.is_empty() {
+                (config.rank_pattern, config.alpha_pattern) = (Vec::new(), Vec::new());
+            }
             let inputs = rescaled.iter().filter(|(_, input)| *input);
             let inputs: Vec<String> = inputs.map(|(slot, _)| self.path(slot).to_owned()).collect();
-            config.feedforward_modules =
-                (config.peft_type == AdapterMethod::Ia3).then_some(Targets::Names(inputs));
-            if let Some(first) = updates.first() {
+            config.feedforward_modules = (config.peft_type == AdapterMethod::Ia3).then_some(Targets::Names(inputs));
+            if let Some(first) = updates.first().filter(|_| stacked.slots.is_empty()) {
                 config.r = first.rank;
                 config.lora_alpha = config.alpha_of(first.rank, first.scaling);
             }
@@ -199,10 +265,7 @@ impl AdapterSet {
         let wholes = self
             .linears()
             .map(|(slot, change)| (slot, change.weight.is_some(), change.bias.is_some()))
-            .chain(
-                self.embeddings()
-                    .map(|(slot, change)| (slot, change.weight.is_some(), false)),
-            )
+            .chain(self.embeddings().map(|(slot, change)| (slot, change.weight.is_some(), false)))
             .chain(
                 self.norms()
                     .map(|(slot, change)| (slot, change.weight.is_some(), change.bias.is_some())),
@@ -243,9 +306,12 @@ impl AdapterSet {
         rescaled: &[(&str, bool)],
     ) -> Result<bool, AdapterError> {
         // Without a base to look at, a pattern could name more than the set has.
-        let (Some(base), Some(_)) = (&self.base, &config.target_modules) else {
+        let Some(base) = &self.base else {
             return Ok(false);
         };
+        if config.target_modules.is_none() {
+            return Ok(updates.is_empty() && rescaled.is_empty());
+        }
         let target = Target::new(config)?;
         for (slot, shape) in base.iter() {
             let included = target.includes(slot, shape)? == Some(true);
@@ -256,7 +322,7 @@ impl AdapterSet {
             let fits = match (update, input) {
                 (None, None) => !included,
                 (Some(update), _) => {
-                    let (rank, alpha) = target.rank_and_alpha(slot, shape)?;
+                    let (rank, alpha) = target.rank_and_alpha(slot, shape.is_output)?;
                     included && rank == update.rank && near(config.scaling(rank, alpha), update.scaling)
                 }
                 (None, Some(input)) => included && target.is_feedforward(slot, shape)? == input,
@@ -266,6 +332,25 @@ impl AdapterSet {
             }
         }
         Ok(true)
+    }
+
+    /// The names of modules for `target_modules`: the last part of a path where all modules that end so are among them.
+    fn names_of(&self, slots: &[&str]) -> Vec<String> {
+        let end = |slot: &str| slot.rsplit('.').next().unwrap_or(slot).to_owned();
+        let mut names = BTreeSet::new();
+        for slot in slots {
+            let whole = self.base.as_ref().is_some_and(|base| {
+                let mut alike = base.iter().filter(|(other, shape)| {
+                    !matches!(shape.kind, ModuleKind::Norm { .. }) && end(other) == end(slot)
+                });
+                alike.all(|(other, _)| slots.contains(&other))
+            });
+            names.insert(match whole {
+                true => end(self.path(slot)),
+                false => self.path(slot).to_owned(),
+            });
+        }
+        names.into_iter().collect()
     }
 
     fn updates(&self) -> impl Iterator<Item = Update> + '_ {
@@ -305,6 +390,16 @@ impl AdapterSet {
     }
 }
 
+/// A tensor's shape and little-endian f32.
+type Stored = (Vec<usize>, Vec<u8>);
+
+/// Updates that are written as those of stacked parameters.
+#[derive(Default)]
+struct StackedUpdates {
+    slots: BTreeSet<String>,
+    tensors: BTreeMap<String, Stored>,
+}
+
 /// One low-rank update.
 struct Update {
     slot: String,
@@ -337,7 +432,7 @@ fn escaped(path: &str) -> String {
     path.replace('.', r"\.")
 }
 
-fn stored<const D: usize>(tensor: Tensor<D>) -> (Vec<usize>, Vec<u8>) {
+fn stored<const D: usize>(tensor: Tensor<D>) -> Stored {
     let shape = tensor.dims().to_vec();
     let data = tensor.into_data();
     let bytes = data.iter::<f32>().flat_map(f32::to_le_bytes).collect();

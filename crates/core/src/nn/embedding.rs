@@ -34,6 +34,10 @@ pub struct Embedding {
 }
 
 #[derive(Clone, Debug)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "a model has one or two, which stay where they were made"
+)]
 enum Table {
     Own(Tensor<2>),
     /// The weight of the output layer, stored once.

@@ -9,6 +9,7 @@ use ragtune_core::adapters::{
     TrainedBiases,
 };
 use ragtune_core::device;
+use ragtune_core::models::CausalLm;
 
 use super::fixture::{adapter, assert_close, base, chain, distance, expected, logits, peft, plain, stack};
 
@@ -77,18 +78,11 @@ fn written_adapters_are_read_as_they_were() {
 
 #[test]
 fn written_adapters_may_have_a_rank_for_every_module() {
-    let about = expected();
     let lm = base("llama");
     let mut set = AdapterSet::new();
     for (number, module) in lm.modules().into_iter().enumerate() {
         let rank = 1 + number % 4;
         let scaling = 0.5 + number as f64 / 7.0;
-        let noise = |salt: usize, rows: usize, columns: usize| -> Tensor<2> {
-            let values: Vec<f32> = (0..rows * columns)
-                .map(|i| ((i * 37 + salt * 101) as f32 * 0.61).sin() * 0.08)
-                .collect();
-            Tensor::from_data(TensorData::new(values, [rows, columns]), &device::cpu())
-        };
         set = match module {
             Module::Linear(layer) => {
                 let a = noise(number, rank, layer.in_features());
@@ -103,14 +97,49 @@ fn written_adapters_may_have_a_rank_for_every_module() {
             _ => set,
         };
     }
+    write_and_read("made", &lm, set);
+}
+
+#[test]
+fn written_experts_are_read_as_they_were() {
+    let lm = base("mixtral");
+    let mut set = AdapterSet::new();
+    for (number, module) in lm.modules().into_iter().enumerate() {
+        if let Module::Linear(layer) = module
+            && (layer.slot().contains(".experts.") || layer.slot().ends_with("k_proj"))
+        {
+            let a = noise(number, 2, layer.in_features());
+            let b = noise(number + 50, layer.out_features(), 2);
+            set = set.with_low_rank(layer.slot(), LowRank::new(a, b, 1.5));
+        }
+    }
+    let set = set.beside(&lm).unwrap();
+    let again = write_and_read("made_experts", &lm, set);
+    // Every module with these ends has an update, so the ends are enough.
+    let names = ["k_proj", "w1", "w2", "w3"].map(str::to_owned).to_vec();
+    assert_eq!(again.config().target_modules, Some(Targets::Names(names)));
+    // What was read of stacked parameters is one pair for each expert.
+    let set = adapter("experts", &lm);
+    assert_eq!(set.linears().len(), 2 * (1 + 4 * 3));
+    assert_eq!(set.config().target_parameters, ["down_proj", "gate_up_proj"]);
+}
+
+fn noise(salt: usize, rows: usize, columns: usize) -> Tensor<2> {
+    let values: Vec<f32> = (0..rows * columns)
+        .map(|i| ((i * 37 + salt * 101) as f32 * 0.61).sin() * 0.08)
+        .collect();
+    Tensor::from_data(TensorData::new(values, [rows, columns]), &device::cpu())
+}
+
+fn write_and_read(name: &str, lm: &CausalLm, set: AdapterSet) -> Arc<AdapterSet> {
+    let texts = expected().texts;
     let set = Arc::new(set);
     let (out, _folder) = out();
-    set.save(out.join("made")).unwrap();
-    let again = Arc::new(AdapterSet::load(out.join("made"), &lm).unwrap());
-    let [before, found] =
-        [&set, &again].map(|set| logits(&lm, &about.texts, &vec![stack(set); about.texts.len()]));
+    set.save(out.join(name)).unwrap();
+    let again = Arc::new(AdapterSet::load(out.join(name), lm).unwrap());
+    let [before, found] = [&set, &again].map(|set| logits(lm, &texts, &vec![stack(set); texts.len()]));
     for (found, before) in found.iter().zip(&before) {
-        assert_close(found, before, 1e-5, "made");
+        assert_close(found, before, 1e-5, name);
     }
     // For check.py.
     let bytes: Vec<Vec<u8>> = before
@@ -118,11 +147,12 @@ fn written_adapters_may_have_a_rank_for_every_module() {
         .map(|logits| logits.iter().flat_map(|value| value.to_le_bytes()).collect())
         .collect();
     let views = bytes.iter().enumerate().map(|(i, bytes)| {
-        let shape = vec![about.texts[i].len(), lm.config().vocab_size];
+        let shape = vec![texts[i].len(), lm.config().vocab_size];
         let view = safetensors::tensor::TensorView::new(safetensors::Dtype::F32, shape, bytes).unwrap();
         (i.to_string(), view)
     });
-    safetensors::serialize_to_file(views, None, &out.join("made.safetensors")).unwrap();
+    safetensors::serialize_to_file(views, None, &out.join(format!("{name}.safetensors"))).unwrap();
+    again
 }
 
 #[test]

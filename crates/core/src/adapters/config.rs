@@ -369,8 +369,7 @@ impl Fields {
         wrong(
             &self.path,
             field,
-            self.get(field)
-                .map_or_else(|| "missing".to_owned(), shown),
+            self.get(field).map_or_else(|| "missing".to_owned(), shown),
             expected,
         )
     }

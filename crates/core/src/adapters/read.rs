@@ -212,9 +212,7 @@ impl<'a> Reader<'a> {
                 let a: Tensor<2> = self.tensor(&Key::new(&slot, Part::A), a_dims)?;
                 let b: Tensor<2> = self.tensor(&Key::new(&slot, Part::B), b_dims)?;
                 let [a, b] = [a, b].map(|part| part.into_data().iter::<f32>().collect::<Vec<f32>>());
-                for (slot, pair) in
-                    layer.split(*which, r, config.scaling(r, alpha), (&a, &b), self.device)
-                {
+                for (slot, pair) in layer.split(*which, r, config.scaling(r, alpha), (&a, &b), self.device) {
                     set.linear_mut(slot).low_rank = Some(pair);
                 }
             }
@@ -456,7 +454,13 @@ impl<'a> Reader<'a> {
         let foreign = unused.iter().filter_map(|name| Key::parse(name));
         let stacked: Vec<String> = Experts::of(self.shapes)
             .iter()
-            .flat_map(|layer| [layer.module(), format!("{}.base_layer", layer.module()), layer.router().2])
+            .flat_map(|layer| {
+                [
+                    layer.module(),
+                    format!("{}.base_layer", layer.module()),
+                    layer.router().2,
+                ]
+            })
             .collect();
         for key in foreign.filter(|key| !stacked.contains(&key.slot)) {
             if let Err(error) = self.shapes.require(self.shapes.slot(&key.slot)) {

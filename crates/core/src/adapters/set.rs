@@ -7,7 +7,9 @@ use std::sync::Arc;
 use burn::tensor::Tensor;
 
 use super::base::{AdapterBase, ModuleKind, ModuleShapes};
-use super::{AdapterConfig, AdapterError, EmbeddingChange, LinearChange, LowRank, LowRankEmbedding, NormChange};
+use super::{
+    AdapterConfig, AdapterError, EmbeddingChange, LinearChange, LowRank, LowRankEmbedding, NormChange,
+};
 use crate::error::{Error, Result};
 use crate::kernels::LinearWeight;
 
@@ -155,7 +157,8 @@ impl AdapterSet {
                 None => 0,
             };
             let low_rank = change.low_rank.as_ref().map_or(0, |low_rank| {
-                pair(low_rank.dims(), low_rank.rank(), low_rank.magnitude()) + vector(&low_rank.bias().cloned())
+                pair(low_rank.dims(), low_rank.rank(), low_rank.magnitude())
+                    + vector(&low_rank.bias().cloned())
             });
             let weight = change.weight.as_ref().map_or(0, |weight| area(weight.dims()));
             weight + vector(&change.bias) + low_rank + rescaling

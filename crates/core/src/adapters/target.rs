@@ -100,10 +100,7 @@ impl<'a> Target<'a> {
 
     /// As [`saves`](Self::saves), by the path alone.
     pub(super) fn saves_path(&self, slot: &str) -> bool {
-        let ends = slot
-            .match_indices('.')
-            .map(|(end, _)| end)
-            .chain([slot.len()]);
+        let ends = slot.match_indices('.').map(|(end, _)| end).chain([slot.len()]);
         let mut paths = ends.map(|end| &slot[..end]);
         paths.any(|path| {
             self.config

@@ -127,7 +127,10 @@ impl AdapterSet {
         let mut tensors = BTreeMap::new();
         let mut vector = |slot: &str, part: Part, tensor: Option<&Tensor<1>>| {
             if let Some(tensor) = tensor {
-                tensors.insert(Key::new(self.path(slot), part).to_string(), stored(tensor.clone()));
+                tensors.insert(
+                    Key::new(self.path(slot), part).to_string(),
+                    stored(tensor.clone()),
+                );
             }
         };
         let linears = || self.linears().filter(|(slot, _)| !without.contains(*slot));
@@ -242,7 +245,8 @@ impl AdapterSet {
             }
             let inputs = rescaled.iter().filter(|(_, input)| *input);
             let inputs: Vec<String> = inputs.map(|(slot, _)| self.path(slot).to_owned()).collect();
-            config.feedforward_modules = (config.peft_type == AdapterMethod::Ia3).then_some(Targets::Names(inputs));
+            config.feedforward_modules =
+                (config.peft_type == AdapterMethod::Ia3).then_some(Targets::Names(inputs));
             if let Some(first) = updates.first().filter(|_| stacked.slots.is_empty()) {
                 config.r = first.rank;
                 config.lora_alpha = config.alpha_of(first.rank, first.scaling);
@@ -265,7 +269,10 @@ impl AdapterSet {
         let wholes = self
             .linears()
             .map(|(slot, change)| (slot, change.weight.is_some(), change.bias.is_some()))
-            .chain(self.embeddings().map(|(slot, change)| (slot, change.weight.is_some(), false)))
+            .chain(
+                self.embeddings()
+                    .map(|(slot, change)| (slot, change.weight.is_some(), false)),
+            )
             .chain(
                 self.norms()
                     .map(|(slot, change)| (slot, change.weight.is_some(), change.bias.is_some())),

@@ -339,7 +339,10 @@ fn every_family_carries_adapters_on_every_linear_layer() {
         let [_, v] = logits.dims();
         let logits = logits.into_data().try_into_vec::<f32>().unwrap();
         let end = fixture.texts[0].len() * v;
-        assert_close(&logits[..end], &expected[0], 1e-4, &fixture.name);
+        // Rounding grows with the logits, whichever of them is small.
+        let largest = expected[0].iter().fold(0.0f32, |largest, x| largest.max(x.abs()));
+        let share = |logits: &[f32]| logits.iter().map(|x| x / largest).collect::<Vec<_>>();
+        assert_close(&share(&logits[..end]), &share(&expected[0]), 2e-5, &fixture.name);
         assert_close(&logits[end..], &base[1], 1e-5, &fixture.name);
         assert_ne!(base[0], expected[0], "{}", fixture.name);
     }

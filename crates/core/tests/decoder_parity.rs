@@ -208,7 +208,15 @@ fn windows_slide_over_texts_much_longer_than_they_are() {
             let logits = lm.next_logits(ids, &mut [cache], &context).unwrap();
             let logits = logits.into_data().try_into_vec::<f32>().unwrap();
             let expected = &expected[(until - 1) * v..until * v];
-            assert_close(&logits, expected, TOLERANCE, &format!("{name}, token {until}"));
+            // Rounding over so many keys grows with the logits, whichever of them is small.
+            let largest = expected.iter().fold(1.0f32, |largest, x| largest.max(x.abs()));
+            let share = |logits: &[f32]| logits.iter().map(|x| x / largest).collect::<Vec<_>>();
+            assert_close(
+                &share(&logits),
+                &share(expected),
+                TOLERANCE,
+                &format!("{name}, token {until}"),
+            );
         };
         for until in [1, 100, 101, 102, 333, 900, 901, 902, 1450, 1451, 1452] {
             goes_on(&mut cache, until);

@@ -1,6 +1,13 @@
 //! Chat templates against the reference renderings in the shared data folder (`RAGTUNE_SHARED`), and against hostile
 //! input.
 
+#![cfg(feature = "cpu")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "functions of tests, which the lints do not know for such"
+)]
 #![cfg(feature = "models")]
 
 use std::path::{Path, PathBuf};

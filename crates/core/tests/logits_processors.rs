@@ -1,5 +1,12 @@
 //! The logits processors against those of transformers (`fixtures/generation/processors.py`).
 
+#![cfg(feature = "cpu")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "functions of tests, which the lints do not know for such"
+)]
 #![cfg(feature = "models")]
 
 use std::collections::{BTreeMap, BTreeSet};

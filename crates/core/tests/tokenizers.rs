@@ -1,5 +1,12 @@
 //! Tokenizers against the reference vectors in the shared data folder (`RAGTUNE_SHARED`); streams against whole texts.
 
+#![cfg(feature = "cpu")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "functions of tests, which the lints do not know for such"
+)]
 #![cfg(feature = "models")]
 
 use std::path::{Path, PathBuf};

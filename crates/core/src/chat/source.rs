@@ -65,7 +65,7 @@ pub(super) fn find(files: &ModelFiles, name: &str) -> Result<Option<TemplateSour
         let path = files.path(file);
         let found = match fields.get("chat_template") {
             None | Some(Value::Null) => None,
-            Some(Value::String(text)) => (name == DEFAULT).then(|| Cow::Borrowed(text.as_str())),
+            Some(Value::String(text)) => (name == DEFAULT).then_some(Cow::Borrowed(text.as_str())),
             Some(Value::Array(named)) => {
                 let of_name = named.iter().find(|entry| entry["name"].as_str() == Some(name));
                 match of_name.map(|entry| entry["template"].as_str()) {

@@ -199,7 +199,7 @@ impl GenerateOptions {
     /// # Errors
     /// [`Error::InvalidArgument`] with the first option that is outside.
     pub fn check(&self) -> Result<()> {
-        let limits: [(&'static str, Option<f32>, fn(f32) -> bool, &str); 7] = [
+        let limits: [Limit; 7] = [
             (
                 "max_tokens",
                 Some(self.max_tokens as f32),
@@ -280,6 +280,9 @@ impl GenerateOptions {
             .map(|(name, _)| name)
     }
 }
+
+/// An option's name, its value where it is set, whether a value is within its limits, and the limits in words.
+type Limit = (&'static str, Option<f32>, fn(f32) -> bool, &'static str);
 
 #[cfg(test)]
 mod tests {

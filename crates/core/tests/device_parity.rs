@@ -10,9 +10,11 @@
 )]
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use burn::tensor::Tensor;
 use ragtune_core::Error;
+use ragtune_core::adapters::{AdapterConfig, AdapterSet, AdapterStack};
 use ragtune_core::device::{self, Device, DeviceError, DeviceSpec};
 use ragtune_core::models::{DECODER_FAMILIES, Decoder, EncoderModel, FAMILIES};
 use ragtune_core::nn::{Context, Segments};
@@ -141,5 +143,32 @@ fn decoders_give_the_same_numbers() {
             });
             assert_close(there, here, &format!("{name}, cached tokens {range:?}"));
         }
+    }
+}
+
+#[test]
+fn adapters_give_the_same_numbers() {
+    let Some(adapter) = adapter() else { return };
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/adapters");
+    for name in ["lora", "dora", "embedding", "ia3", "modules_to_save"] {
+        let folder = fixtures.join(name);
+        let config = AdapterConfig::read(&ModelFiles::folder(&folder).unwrap()).unwrap();
+        let base = fixtures.join(config.base_model_name_or_path.unwrap());
+        let files = ModelFiles::folder(base).unwrap();
+        let logits = [&adapter, &device::cpu()].map(|device| {
+            let decoder = load(&files, device);
+            let (ids, segments) = packed(decoder.shape().vocab_size);
+            let set = Arc::new(AdapterSet::load(&folder, &decoder).unwrap());
+            // Whole, absent and halved, in one batch.
+            let stacks = vec![
+                AdapterStack::base().with(set.clone(), 1.0),
+                AdapterStack::base(),
+                AdapterStack::base().with(set, 0.5),
+            ];
+            let context = Context::new(segments).with_adapters(stacks);
+            decoder.logits(decoder.forward(&ids, &context).unwrap(), &context)
+        });
+        let [there, here] = logits;
+        assert_close(there, here, name);
     }
 }

@@ -11,10 +11,28 @@
 mod entries;
 mod mutator;
 
+use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use mutator::{Random, mutate};
+use ragtune_core::adapters::{AdapterConfig, AdapterSet};
+use ragtune_core::device;
+use ragtune_core::models::Decoder;
+use ragtune_core::weights::ModelFiles;
+
+/// A model, and the weights of an adapter for it.
+const MODEL: [(&str, &[u8]); 2] = [
+    (
+        "config.json",
+        include_bytes!("../fixtures/decoder/llama/config.json"),
+    ),
+    (
+        "model.safetensors",
+        include_bytes!("../fixtures/decoder/llama/model.safetensors"),
+    ),
+];
+const ADAPTER: &[u8] = include_bytes!("../fixtures/adapters/lora/adapter_model.safetensors");
 
 /// The good files of a parser.
 fn seeds(target: &str) -> Vec<Vec<u8>> {
@@ -53,7 +71,20 @@ fn configurations() {
 
 #[test]
 fn adapter_configurations() {
-    run("adapter_config", 5_000, entries::adapter_config);
+    let files = ModelFiles::in_memory("base", MODEL);
+    let config = Decoder::config(&files).unwrap();
+    let checkpoint = files.checkpoint().unwrap();
+    let load = |loader: &ragtune_core::weights::Loader<'_>| Decoder::load(&config, loader);
+    let (base, _) = checkpoint.load(&device::cpu(), load).unwrap();
+    run("adapter_config", 5_000, |data| {
+        entries::adapter_config(data);
+        // With weights beside a base, so that patterns are matched as well.
+        let files = [
+            (AdapterConfig::FILE, Cow::Owned(data.to_vec())),
+            (AdapterSet::WEIGHTS, Cow::Borrowed(ADAPTER)),
+        ];
+        let _ = AdapterSet::from_files(&ModelFiles::in_memory("fuzz", files), &base);
+    });
 }
 
 #[test]

@@ -124,7 +124,7 @@ pub struct TokenLogprob {
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum GenerateEvent {
-    /// The next piece of text, always whole characters.
+    /// The next piece of text, always whole characters; empty where the work goes on and there is nothing to show yet.
     Text(String),
     /// The next token, if [`GenerateOptions::logprobs`] asks for them; its text may come later or not at all (it is held
     /// back while a character or a stop text is incomplete).

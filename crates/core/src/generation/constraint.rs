@@ -14,6 +14,8 @@ use crate::error::{Error, Result};
 use crate::models::TextTokenizer;
 use crate::text::Constraint;
 
+/// Characters of the grammar engine's own words in an error at most.
+const MAX_REASON_CHARS: usize = 300;
 /// The key under which a schema can carry llguidance's own options.
 const OPTIONS: &str = "x-guidance";
 
@@ -117,8 +119,9 @@ fn schema(value: &Value) -> Result<Value> {
 
 fn failed(error: &dyn std::fmt::Display) -> Error {
     let text = error.to_string();
+    let words: Vec<&str> = text.split_whitespace().collect();
     Error::Constraint {
-        reason: text.lines().next().unwrap_or("its grammar failed").to_owned(),
+        reason: words.join(" ").chars().take(MAX_REASON_CHARS).collect(),
     }
 }
 

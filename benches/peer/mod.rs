@@ -1,4 +1,4 @@
-//! A Python process that encodes when told to.
+//! A Python process that does a benchmark's work when told to.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -17,15 +17,19 @@ pub struct Peer {
 }
 
 impl Peer {
-    /// The peers that the environment names.
-    pub fn all(folder: &Path, threads: usize) -> Result<Vec<Self>> {
+    /// The peers that the environment names, run by a script of `peers/`.
+    pub fn all(script: &str, folder: &Path, threads: usize) -> Result<Vec<Self>> {
         let Some(python) = std::env::var_os("RAGTUNE_PYTHON") else {
             return Ok(Vec::new());
         };
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/peers/encode_peer.py");
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("peers").join(script);
         let command = |kind: &str| {
             let mut command = Command::new(&python);
-            command.args([script, kind]).arg(folder).arg(threads.to_string());
+            command
+                .arg(&script)
+                .arg(kind)
+                .arg(folder)
+                .arg(threads.to_string());
             command
         };
         let mut peers = vec![Self::start("PyTorch", command("torch"))?];
@@ -64,6 +68,7 @@ impl Peer {
         Ok(peer)
     }
 
+    #[allow(dead_code, reason = "not every benchmark has texts")]
     pub fn set(&mut self, texts: &[String]) -> Result<()> {
         Ok(writeln!(self.input, "{}", json!({ "texts": texts }))?)
     }

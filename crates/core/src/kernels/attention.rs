@@ -51,6 +51,15 @@ impl AttentionOptions {
         self
     }
 
+    /// Whether rows of these shapes have the heads that the options say.
+    #[cfg(feature = "cpu")]
+    fn fits(&self, q: [usize; 2], k: [usize; 2], v: [usize; 2]) -> bool {
+        q[1].is_multiple_of(self.heads)
+            && self.heads.is_multiple_of(self.kv_heads)
+            && k == v
+            && k[1] == q[1] / self.heads * self.kv_heads
+    }
+
     /// Whether the token at position `query` sees the one at `key`.
     fn sees(&self, query: usize, key: usize) -> bool {
         !self.causal || (key <= query && self.window.is_none_or(|window| query - key < window))
@@ -81,11 +90,8 @@ pub fn attention(
             .map(|pair| pair[1] - pair[0])
             .max()
             .unwrap_or(0);
-        let fits = !options.causal
-            && options.kv_heads == options.heads
-            && q.dims() == k.dims()
-            && q.dims() == v.dims()
-            && q.dims()[1].is_multiple_of(options.heads)
+        let fits = options.fits(q.dims(), k.dims(), v.dims())
+            && q.dims()[0] == k.dims()[0]
             && offsets.last() == Some(&q.dims()[0])
             && position_bias.is_none_or(|bias| bias.dims()[0] == options.heads && bias.dims()[2] >= longest)
             && position_bias.is_none_or(|bias| bias.dims()[1] == bias.dims()[2]);
@@ -121,9 +127,69 @@ pub fn attention_cached(
     offsets: &[usize],
     options: AttentionOptions,
 ) -> Tensor<2> {
-    composed_cached(q, k, v, caches, offsets, options)
+    let positions = append(k, v, caches, offsets);
+    #[cfg(feature = "cpu")]
+    let q = match fused_cached(q, caches, &positions, offsets, options) {
+        Ok(mixed) => return mixed,
+        Err(q) => q,
+    };
+    mix_cached(q, caches, &positions, offsets, options)
 }
 
+/// Puts the new rows of each text into its cache, and returns the positions that they begin at.
+fn append(k: Tensor<2>, v: Tensor<2>, caches: &mut [&mut LayerCache], offsets: &[usize]) -> Vec<usize> {
+    let [t, width] = k.dims();
+    let mut positions = Vec::with_capacity(caches.len());
+    for (cache, pair) in caches.iter_mut().zip(offsets.windows(2)) {
+        let rows = |x: &Tensor<2>| match (pair[0], pair[1]) {
+            (0, end) if end == t => x.clone(),
+            (start, end) => x.clone().slice([start..end, 0..width]),
+        };
+        positions.push(cache.len());
+        if pair[0] < pair[1] {
+            cache.append(rows(&k), rows(&v));
+        }
+    }
+    positions
+}
+
+/// The fused form, or `q` where not everything is on the CPU.
+#[cfg(feature = "cpu")]
+fn fused_cached(
+    q: Tensor<2>,
+    caches: &[&mut LayerCache],
+    positions: &[usize],
+    offsets: &[usize],
+    options: AttentionOptions,
+) -> Result<Tensor<2>, Tensor<2>> {
+    use super::cpu::{self, from_flex, into_flex};
+    let [t, width] = q.dims();
+    let kv_width = width / options.heads * options.kv_heads;
+    let fits = width.is_multiple_of(options.heads)
+        && options.heads.is_multiple_of(options.kv_heads)
+        && offsets.last() == Some(&t)
+        && caches.iter().all(|cache| cache.width() == kv_width);
+    let stores: Option<Vec<cpu::Cached>> = caches
+        .iter()
+        .zip(positions)
+        .map(|(cache, position)| {
+            let (keys, values) = cache.stores();
+            Some(cpu::Cached {
+                keys: into_flex(keys).ok()?,
+                values: into_flex(values).ok()?,
+                held: cache.len() - cache.first(),
+                // A text without new tokens may have dropped rows; it asks nothing of them.
+                position: position.saturating_sub(cache.first()),
+            })
+        })
+        .collect();
+    match (into_flex(q)?, stores) {
+        (q, Some(stores)) if fits => Ok(from_flex(cpu::attention_cached(q, &stores, offsets, options))),
+        (q, _) => Err(from_flex(q)),
+    }
+}
+
+#[cfg(test)]
 pub(super) fn composed_cached(
     q: Tensor<2>,
     k: Tensor<2>,
@@ -132,17 +198,28 @@ pub(super) fn composed_cached(
     offsets: &[usize],
     options: AttentionOptions,
 ) -> Tensor<2> {
-    let rows = |x: &Tensor<2>, pair: &[usize]| x.clone().slice([pair[0]..pair[1], 0..x.dims()[1]]);
+    let positions = append(k, v, caches, offsets);
+    mix_cached(q, caches, &positions, offsets, options)
+}
+
+/// Attention of new tokens that stand in the caches already.
+fn mix_cached(
+    q: Tensor<2>,
+    caches: &[&mut LayerCache],
+    positions: &[usize],
+    offsets: &[usize],
+    options: AttentionOptions,
+) -> Tensor<2> {
+    let width = q.dims()[1];
     let mut parts = Vec::new();
-    for (cache, pair) in caches.iter_mut().zip(offsets.windows(2)) {
+    for ((cache, position), pair) in caches.iter().zip(positions).zip(offsets.windows(2)) {
         if pair[0] == pair[1] {
             continue;
         }
-        let position = cache.len();
-        cache.append(rows(&k, pair), rows(&v, pair));
+        let q = q.clone().slice([pair[0]..pair[1], 0..width]);
         let (keys, values) = cache.rows(); // [p, g d]
-        let visible = (position, cache.first());
-        parts.push(mix(rows(&q, pair), keys, values, None, 1, visible, options));
+        let visible = (*position, cache.first());
+        parts.push(mix(q, keys, values, None, 1, visible, options));
     }
     match parts.is_empty() {
         true => q,

@@ -13,6 +13,18 @@ use super::{Activation, activation};
 /// `gate [t, f]`, `up [t, f] -> [t, f]`.
 #[must_use]
 pub fn gated(gate: Tensor<2>, up: Tensor<2>, activation: Activation) -> Tensor<2> {
+    #[cfg(feature = "cpu")]
+    let (gate, up) = {
+        use super::cpu::{self, from_flex, into_flex};
+        let fits = gate.dims() == up.dims();
+        match (into_flex(gate), into_flex(up)) {
+            (Ok(gate), Ok(up)) if fits => return from_flex(cpu::gated(gate, up, activation)),
+            (gate, up) => {
+                let tensor = |side: Result<_, _>| side.map_or_else(|tensor| tensor, from_flex);
+                (tensor(gate), tensor(up))
+            }
+        }
+    };
     composed(gate, up, activation)
 }
 

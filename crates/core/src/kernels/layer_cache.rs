@@ -123,14 +123,25 @@ impl LayerCache {
             self.first += dropped;
             self.held = kept;
         }
-        let place = [self.held..self.held + t, 0..self.width];
         for (store, new) in [(&mut self.keys, keys), (&mut self.values, values)] {
             // Taken out, so that the memory has one holder and is written in place.
             let empty = Tensor::zeros([0, self.width], &new.device());
             let taken = std::mem::replace(store, empty);
-            *store = taken.slice_assign(place.clone(), new);
+            *store = write_rows(taken, self.held, new);
         }
         self.held += t;
+    }
+
+    /// Components of a row.
+    #[cfg(feature = "cpu")]
+    pub(super) fn width(&self) -> usize {
+        self.width
+    }
+
+    /// The memory of keys and of values, of which the first `len - first` rows are held.
+    #[cfg(feature = "cpu")]
+    pub(super) fn stores(&self) -> (Tensor<2>, Tensor<2>) {
+        (self.keys.clone(), self.values.clone())
     }
 
     /// The rows that are held, oldest first.
@@ -145,4 +156,21 @@ impl LayerCache {
             self.values.clone().slice(held),
         )
     }
+}
+
+/// `store` with the rows of `new` from row `at` on.
+fn write_rows(store: Tensor<2>, at: usize, new: Tensor<2>) -> Tensor<2> {
+    let [t, width] = new.dims();
+    #[cfg(feature = "cpu")]
+    let (store, new) = {
+        use super::cpu::{self, from_flex, into_flex};
+        match (into_flex(store), into_flex(new)) {
+            (Ok(store), Ok(new)) => return from_flex(cpu::write_rows(store, at, new)),
+            (store, new) => {
+                let tensor = |side: Result<_, _>| side.map_or_else(|tensor| tensor, from_flex);
+                (tensor(store), tensor(new))
+            }
+        }
+    };
+    store.slice_assign([at..at + t, 0..width], new)
 }

@@ -19,6 +19,7 @@ mod layer_norm;
 mod linear;
 mod rms_norm;
 mod rotary;
+mod threads;
 #[cfg(all(test, feature = "cpu"))]
 mod twins;
 mod weight;
@@ -32,4 +33,5 @@ pub use layer_norm::layer_norm;
 pub use linear::{linear, linear_each, linear_gated};
 pub use rms_norm::rms_norm;
 pub use rotary::rotary;
+pub(crate) use threads::on_threads;
 pub use weight::LinearWeight;

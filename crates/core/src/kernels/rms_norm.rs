@@ -18,6 +18,26 @@ pub fn rms_norm(
     weight: &Tensor<1>,
     eps: f64,
 ) -> (Tensor<2>, Tensor<2>) {
+    #[cfg(feature = "cpu")]
+    let (x, residual) = {
+        use super::cpu::{self, from_flex, into_flex};
+        let fits = weight.dims() == [x.dims()[1]]
+            && residual
+                .as_ref()
+                .is_none_or(|residual| residual.dims() == x.dims());
+        let residual = residual.map(into_flex);
+        match (into_flex(x), residual, into_flex(weight.clone())) {
+            (Ok(x), residual @ (None | Some(Ok(_))), Ok(weight)) if fits => {
+                let residual = residual.and_then(Result::ok);
+                let (normed, sum) = cpu::rms_norm(x, residual, weight, eps);
+                return (from_flex(normed), from_flex(sum));
+            }
+            (x, residual, _) => {
+                let tensor = |side: Result<_, _>| side.map_or_else(|tensor| tensor, from_flex);
+                (tensor(x), residual.map(tensor))
+            }
+        }
+    };
     composed(x, residual, weight, eps)
 }
 

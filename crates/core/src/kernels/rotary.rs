@@ -12,6 +12,20 @@ use burn::tensor::Tensor;
 /// `x [t, a d]`, `cos [t, r/2]`, `sin [t, r/2] -> [t, a d]`.
 #[must_use]
 pub fn rotary(x: Tensor<2>, heads: usize, cos: &Tensor<2>, sin: &Tensor<2>) -> Tensor<2> {
+    #[cfg(feature = "cpu")]
+    let x = {
+        use super::cpu::{self, from_flex, into_flex};
+        let ([t, width], [_, half]) = (x.dims(), cos.dims());
+        let fits = cos.dims() == [t, half]
+            && sin.dims() == [t, half]
+            && width.is_multiple_of(heads)
+            && 0 < half
+            && 2 * half <= width / heads;
+        match (into_flex(x), into_flex(cos.clone()), into_flex(sin.clone())) {
+            (Ok(x), Ok(cos), Ok(sin)) if fits => return from_flex(cpu::rotary(x, heads, cos, sin)),
+            (x, _, _) => x.map_or_else(|tensor| tensor, from_flex),
+        }
+    };
     composed(x, heads, cos, sin)
 }
 

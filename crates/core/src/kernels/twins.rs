@@ -4,9 +4,11 @@ use burn::tensor::{Distribution, Tensor, TensorData};
 use proptest::prelude::*;
 
 use super::{
-    Activation, AttentionOptions, LinearWeight, activation, attention, embedding, layer_norm, linear,
+    Activation, AttentionOptions, LayerCache, LinearWeight, activation, attention, embedding, gated,
+    layer_norm, linear, rms_norm, rotary,
 };
 use crate::device::{self, Device};
+use crate::weights::{Precision, StoredMatrix};
 
 const ACTIVATIONS: [Activation; 5] = [
     Activation::Gelu,
@@ -96,8 +98,7 @@ proptest! {
         seed: u64,
     ) {
         let lengths: Vec<usize> = lengths.into_iter().chain(long).collect();
-        let mut offsets = vec![0];
-        offsets.extend(lengths.iter().scan(0, |end, n| { *end += n; Some(*end) }));
+        let offsets = offsets_of(&lengths);
         let t: usize = lengths.iter().sum();
         let longest = lengths.iter().copied().max().unwrap_or(0);
         let input = |seed| {
@@ -142,6 +143,214 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn products_of_stored_weights_match(
+        t in 0usize..40, i in 1usize..200, o in 1usize..110, precision in 0usize..4, bias: bool, act in 0usize..6, seed: u64,
+    ) {
+        let precision = Precision::ALL[precision];
+        let stored = StoredMatrix::new("w", values(random([o, i], seed ^ 1)), [o, i], precision).unwrap();
+        let weight = LinearWeight::from_stored(&stored, &device::cpu());
+        prop_assert_eq!((weight.dims(), weight.precision()), ([o, i], precision));
+        // 1. What is packed is what is stored.
+        let plain = Tensor::<2>::from_data(TensorData::new(stored.to_f32(), [o, i]), &device::cpu());
+        close(weight.to_tensor(), plain.clone(), 1e-6);
+        let ids: Vec<u32> = (0..o as u32).rev().collect();
+        close(weight.rows(&ids), plain.clone().flip([0]), 1e-6);
+        // 2. The product is that of the decoded weight, against f64.
+        let x = random([t, i], seed);
+        let bias = bias.then(|| random([o], seed ^ 2));
+        let y = linear::linear(x.clone(), &weight, bias.as_ref(), None);
+        let (xs, ws) = (values(x.clone()), values(plain));
+        let bs = bias.clone().map_or(vec![0.0; o], values);
+        for (at, y) in values(y).into_iter().enumerate() {
+            let (row, column) = (at / o, at % o);
+            let products = xs[row * i..][..i].iter().zip(&ws[column * i..][..i]);
+            let exact: f64 = products.map(|(x, w)| f64::from(*x) * f64::from(*w)).sum::<f64>() + f64::from(bs[column]);
+            prop_assert!((f64::from(y) - exact).abs() < 2e-5, "{precision}: {y} for {exact}");
+        }
+        // 3. Activation.
+        let act = ACTIVATIONS.get(act).copied();
+        close(
+            linear::linear(x.clone(), &weight, bias.as_ref(), act),
+            linear::composed(x, &weight, bias.as_ref(), act),
+            2e-5,
+        );
+    }
+
+    #[test]
+    fn several_maps_of_the_same_rows_match(
+        t in 0usize..90, i in 1usize..70, widths in prop::array::uniform3(1usize..130), precisions in prop::array::uniform3(0usize..4),
+        how in 0u8..4, biases in prop::array::uniform3(any::<bool>()), act in 0usize..5, seed: u64,
+    ) {
+        let x = if t == 0 { random([0, i], seed) } else { strided(random([t, i], seed), how) };
+        let weight = |index: usize, o: usize| {
+            let tensor = random([o, i], seed ^ (index as u64 + 1));
+            LinearWeight::with_precision(tensor, Precision::ALL[precisions[index]]).unwrap()
+        };
+        let bias = |index: usize, o: usize| biases[index].then(|| random([o], seed ^ (index as u64 + 10)));
+        let weights: [_; 3] = std::array::from_fn(|index| weight(index, widths[index]));
+        let added: [_; 3] = std::array::from_fn(|index| bias(index, widths[index]));
+        let maps: [_; 3] = std::array::from_fn(|index| (&weights[index], added[index].as_ref()));
+        for (found, expected) in linear::linear_each(x.clone(), maps).into_iter().zip(linear::composed_each(x.clone(), maps)) {
+            close(found, expected, 2e-5);
+        }
+        let (up, up_bias) = (weight(1, widths[0]), bias(1, widths[0]));
+        let pair = (maps[0], (&up, up_bias.as_ref()));
+        close(
+            linear::linear_gated(x.clone(), pair.0, pair.1, ACTIVATIONS[act]),
+            linear::composed_gated(x, pair.0, pair.1, ACTIVATIONS[act]),
+            5e-5,
+        );
+    }
+
+    #[test]
+    fn rms_norm_matches(t in 0usize..150, h in 1usize..80, how in 0u8..4, residual: bool, seed: u64) {
+        let input = |seed| if t == 0 { random([0, h], seed) } else { strided(random([t, h], seed), how) };
+        let (x, residual, weight) = (input(seed), residual.then(|| input(seed ^ 1)), random([h], seed ^ 2));
+        let (normed, sum) = rms_norm::rms_norm(x.clone(), residual.clone(), &weight, 1e-5);
+        let (expected, expected_sum) = rms_norm::composed(x, residual, &weight, 1e-5);
+        close(sum, expected_sum, 0.0);
+        close(normed, expected, 1e-5);
+    }
+
+    #[test]
+    fn rotary_matches(t in 0usize..90, heads in 1usize..5, half in 0usize..40, rest in 0usize..9, how in 0u8..4, seed: u64) {
+        let width = heads * (2 * half + rest).max(1);
+        let half = half.min(width / heads / 2);
+        let input = |width: usize, seed| if t == 0 { random([0, width], seed) } else { strided(random([t, width], seed), how) };
+        let x = input(width, seed);
+        let (cos, sin) = (random([t, half], seed ^ 1), random([t, half], seed ^ 2));
+        close(rotary::rotary(x.clone(), heads, &cos, &sin), rotary::composed(x, heads, &cos, &sin), 1e-6);
+    }
+
+    #[test]
+    fn gated_matches(t in 0usize..70, f in 1usize..300, how in 0u8..4, act in 0usize..5, seed: u64) {
+        let input = |seed| if t == 0 { random([0, f], seed) } else { strided(random([t, f], seed), how) * 4.0 };
+        let (gate, up) = (input(seed), input(seed ^ 1));
+        close(
+            gated::gated(gate.clone(), up.clone(), ACTIVATIONS[act]),
+            gated::composed(gate, up, ACTIVATIONS[act]),
+            4e-6,
+        );
+    }
+
+    #[test]
+    fn causal_attention_matches(
+        lengths in prop::collection::vec(0usize..40, 0..5),
+        long in prop::option::of(120usize..180),
+        kv_heads in 1usize..4,
+        group in 1usize..4,
+        d in 1usize..37,
+        window in prop::option::of(1usize..150),
+        how in 0u8..4,
+        seed: u64,
+    ) {
+        let lengths: Vec<usize> = lengths.into_iter().chain(long).collect();
+        let offsets = offsets_of(&lengths);
+        let t = offsets[offsets.len() - 1];
+        let input = |heads: usize, seed| {
+            let x = random([t, heads * d], seed) * 3.0;
+            if t == 0 { x } else { strided(x, how) }
+        };
+        let (q, k, v) = (input(kv_heads * group, seed), input(kv_heads, seed ^ 1), input(kv_heads, seed ^ 2));
+        let options = AttentionOptions::new(kv_heads * group, 0.3).with_kv_heads(kv_heads).with_causal(window);
+        close(
+            attention::attention(q.clone(), k.clone(), v.clone(), None, &offsets, options),
+            attention::composed(q, k, v, None, &offsets, options),
+            1e-5,
+        );
+    }
+
+    #[test]
+    fn cached_attention_matches(
+        steps in prop::collection::vec(prop::array::uniform3(0usize..9), 1..5),
+        prompt in prop::option::of(60usize..700),
+        kv_heads in 1usize..4,
+        group in 1usize..5,
+        d in 1usize..70,
+        window in prop::option::of(1usize..80),
+        seed: u64,
+    ) {
+        let options = AttentionOptions::new(kv_heads * group, 0.3).with_kv_heads(kv_heads).with_causal(window);
+        let new = || -> Vec<LayerCache> {
+            (0..3).map(|_| LayerCache::new(kv_heads * d, 640, window, &device::cpu())).collect()
+        };
+        let (mut fused, mut plain) = (new(), new());
+        let first = prompt.map(|n| [n, 0, 3]);
+        for (step, lengths) in first.into_iter().chain(steps).enumerate() {
+            let offsets = offsets_of(&lengths);
+            let t = offsets[3];
+            let input = |heads: usize, which: u64| random([t, heads * d], seed ^ which ^ (step as u64) << 8) * 3.0;
+            let (q, k, v) = (input(kv_heads * group, 1), input(kv_heads, 2), input(kv_heads, 3));
+            let mut caches: Vec<&mut LayerCache> = fused.iter_mut().collect();
+            let found = attention::attention_cached(q.clone(), k.clone(), v.clone(), &mut caches, &offsets, options);
+            let mut caches: Vec<&mut LayerCache> = plain.iter_mut().collect();
+            let expected = attention::composed_cached(q, k, v, &mut caches, &offsets, options);
+            close(found, expected, 1e-5);
+        }
+    }
+}
+
+/// Where texts of these lengths begin, and the end of the last.
+fn offsets_of(lengths: &[usize]) -> Vec<usize> {
+    let mut offsets = vec![0];
+    offsets.extend(lengths.iter().scan(0, |end, n| {
+        *end += n;
+        Some(*end)
+    }));
+    offsets
+}
+
+#[test]
+fn a_row_does_not_depend_on_how_many_there_are() {
+    for precision in Precision::ALL {
+        let weight = LinearWeight::with_precision(random([50, 150], 1), precision).unwrap();
+        let x = random([40, 150], 2);
+        let whole = values(linear::linear(x.clone(), &weight, None, None));
+        for t in [1, 2, 5, 15, 16, 33] {
+            let some = values(linear::linear(
+                x.clone().slice([0..t, 0..150]),
+                &weight,
+                None,
+                None,
+            ));
+            assert_eq!(some, whole[..t * 50], "{t} rows in {precision}");
+        }
+    }
+}
+
+#[test]
+fn a_long_cache_is_divided_and_put_together() {
+    // Enough keys that every thread gets a part, with scores that differ widely between the parts.
+    let (heads, d) = (4, 16);
+    let options = AttentionOptions::new(heads, 1.0)
+        .with_kv_heads(2)
+        .with_causal(None);
+    let cache = || LayerCache::new(2 * d, 4096, None, &device::cpu());
+    let (mut fused, mut plain) = (cache(), cache());
+    for (step, t) in [3000, 1, 2].into_iter().enumerate() {
+        let input = |heads: usize, which: u64| random([t, heads * d], which + 10 * step as u64) * 4.0;
+        let (q, k, v) = (input(heads, 1), input(2, 2), input(2, 3));
+        let offsets = [0, t];
+        let found = attention::attention_cached(
+            q.clone(),
+            k.clone(),
+            v.clone(),
+            &mut [&mut fused],
+            &offsets,
+            options,
+        );
+        close(
+            found,
+            attention::composed_cached(q, k, v, &mut [&mut plain], &offsets, options),
+            1e-5,
+        );
+    }
+}
+
 #[test]
 fn a_nan_stays_a_nan_and_stays_in_its_row() {
     let mut data = vec![0.5f32; 4 * 20];
@@ -155,12 +364,14 @@ fn a_nan_stays_a_nan_and_stays_in_its_row() {
             .collect()
     };
     let only_second = [false, true, false, false];
-    let weight = LinearWeight::new(random([30, 20], 1));
-    for act in ACTIVATIONS {
-        assert_eq!(
-            rows_of_nan(linear::linear(x.clone(), &weight, None, Some(act))),
-            only_second
-        );
+    for precision in Precision::ALL {
+        let weight = LinearWeight::with_precision(random([30, 20], 1), precision).unwrap();
+        for act in ACTIVATIONS {
+            assert_eq!(
+                rows_of_nan(linear::linear(x.clone(), &weight, None, Some(act))),
+                only_second
+            );
+        }
     }
     let (ones, zeros) = (
         Tensor::ones([20], &device::cpu()),
@@ -168,6 +379,10 @@ fn a_nan_stays_a_nan_and_stays_in_its_row() {
     );
     assert_eq!(
         rows_of_nan(layer_norm::layer_norm(x.clone(), None, &ones, &zeros, 1e-12)),
+        only_second
+    );
+    assert_eq!(
+        rows_of_nan(rms_norm::rms_norm(x.clone(), None, &ones, 1e-12).0),
         only_second
     );
     // A key that is NaN spoils its own text and no other.

@@ -1,20 +1,22 @@
-//! The weight of a linear layer, stored the way its device multiplies with it fastest.
+//! The weight of a linear layer or an embedding table, stored the way its device multiplies with it fastest.
 //!
-//! Letters: `i` input width, `o` output width.
+//! Letters: `i` input width, `o` output width, `t` tokens.
 
-use burn::tensor::Tensor;
 #[cfg(feature = "cpu")]
-use {
-    super::cpu::{self, Panels},
-    crate::device::{self, Device},
-    burn::tensor::TensorData,
-    std::sync::Arc,
-};
+use std::sync::Arc;
+
+use burn::tensor::{Tensor, TensorData};
+
+#[cfg(feature = "cpu")]
+use super::cpu::{self, Packed};
+use crate::Result;
+use crate::device::{self, Device};
+use crate::weights::{Precision, StoredMatrix};
 
 /// A weight `[o, i]`.
 ///
-/// On the CPU it is kept packed for the product and not beside that as a tensor, so it takes its size once; elsewhere,
-/// and where gradients are recorded, it is the tensor itself.
+/// On the CPU it is kept packed for the product, in its precision and not beside that as a tensor, so it takes its size
+/// once; elsewhere, and where gradients are recorded, it is the tensor itself, in f32.
 #[derive(Clone, Debug)]
 pub struct LinearWeight {
     storage: Storage,
@@ -24,11 +26,11 @@ pub struct LinearWeight {
 enum Storage {
     Plain(Box<Tensor<2>>),
     #[cfg(feature = "cpu")]
-    Packed(Arc<Panels>),
+    Packed(Arc<Packed>),
 }
 
 impl LinearWeight {
-    /// Takes over a weight as checkpoints store it.
+    /// Takes over a weight as checkpoints store it, in f32.
     ///
     /// # Shapes
     ///
@@ -49,17 +51,84 @@ impl LinearWeight {
         }
     }
 
+    /// A weight in the given precision where its device is the CPU, rounded where that is coarser; elsewhere in f32.
+    ///
+    /// # Shapes
+    ///
+    /// `weight [o, i]`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidArgument`](crate::Error::InvalidArgument) when a weight is not finite or beyond the precision.
+    pub fn with_precision(weight: Tensor<2>, precision: Precision) -> Result<Self> {
+        let device = weight.device();
+        if precision == Precision::F32 || !device::is_cpu(&device) {
+            return Ok(Self::new(weight));
+        }
+        let dims = weight.dims();
+        let weights: Vec<f32> = weight.into_data().iter::<f32>().collect();
+        Ok(Self::from_stored(
+            &StoredMatrix::new("weight", weights, dims, precision)?,
+            &device,
+        ))
+    }
+
+    /// A weight in the precision that it is stored in, which on the CPU is never decoded as a whole; elsewhere in f32.
+    #[must_use]
+    pub fn from_stored(matrix: &StoredMatrix, device: &Device) -> Self {
+        #[cfg(feature = "cpu")]
+        if device::is_cpu(device) {
+            return Self {
+                storage: Storage::Packed(Arc::new(Packed::new(matrix))),
+            };
+        }
+        Self::new(Tensor::from_data(
+            TensorData::new(matrix.to_f32(), matrix.dims()),
+            device,
+        ))
+    }
+
     /// `[o, i]`.
     #[must_use]
     pub fn dims(&self) -> [usize; 2] {
         match &self.storage {
             Storage::Plain(weight) => weight.dims(),
             #[cfg(feature = "cpu")]
-            Storage::Packed(panels) => [panels.n(), panels.k()],
+            Storage::Packed(packed) => [packed.n(), packed.k()],
         }
     }
 
-    /// The weight as checkpoints store it; where it is packed, a copy.
+    /// The precision that it is kept in.
+    #[must_use]
+    pub fn precision(&self) -> Precision {
+        match &self.storage {
+            Storage::Plain(_) => Precision::F32,
+            #[cfg(feature = "cpu")]
+            Storage::Packed(packed) => packed.precision(),
+        }
+    }
+
+    /// Bytes of memory that it takes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        match &self.storage {
+            Storage::Plain(weight) => weight.shape().num_elements() * size_of::<f32>(),
+            #[cfg(feature = "cpu")]
+            Storage::Packed(packed) => packed.bytes(),
+        }
+    }
+
+    /// The device that it lives on.
+    #[must_use]
+    pub fn device(&self) -> Device {
+        match &self.storage {
+            Storage::Plain(weight) => weight.device(),
+            #[cfg(feature = "cpu")]
+            Storage::Packed(_) => device::cpu(),
+        }
+    }
+
+    /// The weight as checkpoints store it; where it is packed, a copy in f32.
     ///
     /// # Shapes
     ///
@@ -69,14 +138,13 @@ impl LinearWeight {
         match &self.storage {
             Storage::Plain(weight) => (**weight).clone(),
             #[cfg(feature = "cpu")]
-            Storage::Packed(panels) => {
-                let device: Device = device::cpu();
-                Tensor::from_data(TensorData::new(panels.unpack(), self.dims()), &device)
+            Storage::Packed(packed) => {
+                Tensor::from_data(TensorData::new(packed.unpack(), self.dims()), &device::cpu())
             }
         }
     }
 
-    /// The rows of these ids, each below `o`, as f32: a tied embedding is read out of its output layer.
+    /// Rows by index, each below `o`: the weight as a table of embeddings.
     ///
     /// # Shapes
     ///
@@ -86,33 +154,22 @@ impl LinearWeight {
         match &self.storage {
             Storage::Plain(weight) => super::embedding(weight, ids),
             #[cfg(feature = "cpu")]
-            Storage::Packed(panels) => {
-                let device: Device = device::cpu();
-                let mut rows = vec![0.0; ids.len() * panels.k()];
-                for (id, row) in ids.iter().zip(rows.chunks_exact_mut(panels.k())) {
-                    panels.copy_row(*id as usize, row);
+            Storage::Packed(packed) => {
+                let mut rows = Vec::with_capacity(ids.len() * packed.k());
+                for id in ids {
+                    packed.append_column(*id as usize, &mut rows);
                 }
-                Tensor::from_data(TensorData::new(rows, [ids.len(), panels.k()]), &device)
+                Tensor::from_data(TensorData::new(rows, [ids.len(), packed.k()]), &device::cpu())
             }
-        }
-    }
-
-    /// Bytes that the weight takes.
-    #[must_use]
-    pub fn bytes(&self) -> usize {
-        match &self.storage {
-            Storage::Plain(weight) => weight.dims().iter().product::<usize>() * size_of::<f32>(),
-            #[cfg(feature = "cpu")]
-            Storage::Packed(panels) => panels.bytes(),
         }
     }
 
     /// The packed form, where the weight has it.
     #[cfg(feature = "cpu")]
-    pub(super) fn panels(&self) -> Option<&Panels> {
+    pub(super) fn packed(&self) -> Option<&Packed> {
         match &self.storage {
             Storage::Plain(_) => None,
-            Storage::Packed(panels) => Some(panels),
+            Storage::Packed(packed) => Some(packed),
         }
     }
 }

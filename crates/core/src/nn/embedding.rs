@@ -39,7 +39,9 @@ pub struct Embedding {
     reason = "a model has one or two, which stay where they were made"
 )]
 enum Table {
-    Own(Tensor<2>),
+    Plain(Tensor<2>),
+    /// In its precision.
+    Weight(LinearWeight),
     /// The weight of the output layer, stored once.
     Tied(LinearWeight),
 }
@@ -54,7 +56,20 @@ impl Embedding {
     pub fn new(slot: impl Into<String>, weight: Tensor<2>) -> Self {
         Self {
             slot: slot.into(),
-            table: Table::Own(weight),
+            table: Table::Plain(weight),
+        }
+    }
+
+    /// A table in the form of a layer's weight, which keeps it in its precision.
+    ///
+    /// # Shapes
+    ///
+    /// `weight [v, h]`.
+    #[must_use]
+    pub fn of_weight(slot: impl Into<String>, weight: LinearWeight) -> Self {
+        Self {
+            slot: slot.into(),
+            table: Table::Weight(weight),
         }
     }
 
@@ -89,7 +104,7 @@ impl Embedding {
         self.dims()[1]
     }
 
-    /// The table as the checkpoint stores it; a copy where it is the output layer's weight.
+    /// The table as the checkpoint stores it; a copy where it is kept as a layer's weight.
     ///
     /// # Shapes
     ///
@@ -97,8 +112,8 @@ impl Embedding {
     #[must_use]
     pub fn weight(&self) -> Tensor<2> {
         match &self.table {
-            Table::Own(table) => table.clone(),
-            Table::Tied(weight) => weight.to_tensor(),
+            Table::Plain(table) => table.clone(),
+            Table::Weight(weight) | Table::Tied(weight) => weight.to_tensor(),
         }
     }
 
@@ -143,16 +158,16 @@ impl Embedding {
                 rows,
             }),
             None => Ok(match &self.table {
-                Table::Own(table) => kernels::embedding(table, ids),
-                Table::Tied(weight) => weight.rows(ids),
+                Table::Plain(table) => kernels::embedding(table, ids),
+                Table::Weight(weight) | Table::Tied(weight) => weight.rows(ids),
             }),
         }
     }
 
     fn dims(&self) -> [usize; 2] {
         match &self.table {
-            Table::Own(table) => table.dims(),
-            Table::Tied(weight) => weight.dims(),
+            Table::Plain(table) => table.dims(),
+            Table::Weight(weight) | Table::Tied(weight) => weight.dims(),
         }
     }
 }

@@ -6,14 +6,18 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
+use half::f16;
 use safetensors::Dtype;
 use serde::Deserialize;
 
-use super::convert;
+use super::convert::{self, QUANTISATION_GROUP};
 use super::error::CheckpointError;
 use super::header::{self, TensorEntry};
+use super::int4::{INT4_GROUP, Int4Matrix};
 use super::loader::{Account, LoadReport, Loader};
 use super::mapped::Bytes;
+use super::matrix::{Content, StoredMatrix};
+use super::quantise::QuantisedMatrix;
 use crate::error::{Error, Result};
 
 /// The tensors of a model: one safetensors file, several named by an index, or bytes in memory.
@@ -115,33 +119,31 @@ impl Checkpoint {
         self.tensors.get(name).map(|(_, entry)| entry.dtype.to_string())
     }
 
-    /// The weights of a tensor in row-major order as f32; `None` where there is no tensor of this name. An I8 tensor
-    /// is multiplied by its scales, `<name>_scale` with one for each group of 64 along the last axis.
+    /// The weights of a tensor in row-major order as f32; `None` where there is no tensor of this name. Quantised
+    /// tensors are decoded: I8 with `<name>_scale`, U8 with `<name>_scale` and `<name>_minimum`.
     ///
     /// # Errors
     /// [`Error::Checkpoint`] when it has another shape, a dtype that weights are not read from, or a value that is not
     /// finite.
     pub fn read(&self, name: &str, shape: &[usize]) -> Result<Option<Vec<f32>>> {
-        let Some((file, entry)) = self.tensors.get(name) else {
+        let Some(content) = self.content(name, shape)? else {
             return Ok(None);
         };
-        let read = || {
-            if entry.shape != shape {
-                return Err(CheckpointError::Shape {
-                    tensor: name.to_owned(),
-                    expected: shape.to_vec(),
-                    found: entry.shape.clone(),
-                });
-            }
-            match entry.dtype {
-                Dtype::I8 => self.read_quantised(name, entry, self.bytes(*file, entry)),
-                dtype => convert::to_f32(name, dtype, self.bytes(*file, entry)),
-            }
-        };
-        read().map(Some).map_err(|source| Error::Checkpoint {
-            path: self.files[*file].path.clone(),
-            source,
-        })
+        let (columns, rows) = shape.split_last().unwrap_or((&1, &[]));
+        let dims = [rows.iter().product(), *columns];
+        StoredMatrix::from_content(name, dims, content).map(|matrix| Some(matrix.into_f32()))
+    }
+
+    /// A weight matrix in the precision that it is stored in (F16 becomes f32); `None` where there is no tensor of this
+    /// name.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn matrix(&self, name: &str, dims: [usize; 2]) -> Result<Option<StoredMatrix>> {
+        let content = self.content(name, &dims)?;
+        content
+            .map(|content| StoredMatrix::from_content(name, dims, content))
+            .transpose()
     }
 
     /// Builds a model from tensors by name, and accounts for every one of them.
@@ -173,10 +175,22 @@ impl Checkpoint {
         }
     }
 
-    /// The name of the scales of an int8 tensor; `None` for a tensor of any other dtype.
-    pub(super) fn scale_of(&self, name: &str) -> Option<String> {
-        let (_, entry) = self.tensors.get(name)?;
-        (entry.dtype == Dtype::I8).then(|| format!("{name}_scale"))
+    /// Whether a tensor holds integers of four bits: U8 with scales and minima.
+    pub(super) fn is_int4(&self, name: &str) -> bool {
+        let is_bytes = self
+            .tensors
+            .get(name)
+            .is_some_and(|(_, entry)| entry.dtype == Dtype::U8);
+        is_bytes && self.companions(name).iter().all(|part| self.contains(part))
+    }
+
+    /// The names of what belongs to a quantised tensor: scales and minima.
+    pub(super) fn companions(&self, name: &str) -> Vec<String> {
+        match self.tensors.get(name).map(|(_, entry)| entry.dtype) {
+            Some(Dtype::I8) => vec![format!("{name}_scale")],
+            Some(Dtype::U8) => vec![format!("{name}_scale"), format!("{name}_minimum")],
+            _ => Vec::new(),
+        }
     }
 
     /// Weights of all tensors together.
@@ -240,32 +254,49 @@ impl Checkpoint {
         })
     }
 
-    fn read_quantised(
-        &self,
-        name: &str,
-        entry: &TensorEntry,
-        values: &[u8],
-    ) -> Result<Vec<f32>, CheckpointError> {
-        let scale = format!("{name}_scale");
-        let Some((scale_file, scale_entry)) = self.tensors.get(&scale) else {
-            let tensor = name.to_owned();
-            return Err(CheckpointError::MissingScale { tensor, scale });
+    /// The content of a tensor of which the model expects this shape.
+    fn content(&self, name: &str, shape: &[usize]) -> Result<Option<Content>> {
+        let Some((file, entry)) = self.tensors.get(name) else {
+            return Ok(None);
         };
-        let (columns, rows) = entry.shape.split_last().unwrap_or((&1, &[]));
-        let expected: Vec<usize> = rows
-            .iter()
-            .copied()
-            .chain([columns.div_ceil(convert::QUANTISATION_GROUP)])
-            .collect();
-        if scale_entry.shape != expected {
-            return Err(CheckpointError::Shape {
-                tensor: scale,
-                expected,
-                found: scale_entry.shape.clone(),
-            });
-        }
-        let scales = convert::to_f32(&scale, scale_entry.dtype, self.bytes(*scale_file, scale_entry))?;
-        convert::dequantise(name, values, *columns, &scales)
+        let read = || {
+            let bytes = self.bytes(*file, entry);
+            let (columns, rows) = shape.split_last().unwrap_or((&1, &[]));
+            let with = |columns: usize| [rows, &[columns]].concat();
+            let stored = match entry.dtype {
+                Dtype::U8 if !shape.is_empty() => with(columns.div_ceil(2)),
+                _ => shape.to_vec(),
+            };
+            expect(name, &entry.shape, stored)?;
+            Ok(match entry.dtype {
+                Dtype::BF16 => Content::Bf16(convert::to_bf16(name, bytes)?),
+                Dtype::I8 => Content::Int8(QuantisedMatrix {
+                    values: bytes.iter().map(|byte| byte.cast_signed()).collect(),
+                    scales: self.scales(name, "_scale", with(columns.div_ceil(QUANTISATION_GROUP)))?,
+                }),
+                Dtype::U8 => Content::Int4(Int4Matrix {
+                    values: bytes.to_vec(),
+                    scales: self.scales(name, "_scale", with(columns.div_ceil(INT4_GROUP)))?,
+                    minima: self.scales(name, "_minimum", with(columns.div_ceil(INT4_GROUP)))?,
+                }),
+                dtype => Content::F32(convert::to_f32(name, dtype, bytes)?),
+            })
+        };
+        read().map(Some).map_err(|source| Error::Checkpoint {
+            path: self.files[*file].path.clone(),
+            source,
+        })
+    }
+
+    /// The scales or minima of a quantised tensor.
+    fn scales(&self, tensor: &str, suffix: &str, shape: Vec<usize>) -> Result<Vec<f16>, CheckpointError> {
+        let name = format!("{tensor}{suffix}");
+        let Some((file, entry)) = self.tensors.get(&name) else {
+            let tensor = tensor.to_owned();
+            return Err(CheckpointError::MissingScale { tensor, scale: name });
+        };
+        expect(&name, &entry.shape, shape)?;
+        convert::to_f16(&name, entry.dtype, self.bytes(*file, entry))
     }
 
     /// The stored bytes of a tensor; the header's check keeps them inside the file.
@@ -276,4 +307,15 @@ impl Checkpoint {
             .get(entry.bytes.clone())
             .unwrap_or_default()
     }
+}
+
+fn expect(tensor: &str, found: &[usize], expected: Vec<usize>) -> Result<(), CheckpointError> {
+    if found == expected {
+        return Ok(());
+    }
+    Err(CheckpointError::Shape {
+        tensor: tensor.to_owned(),
+        expected,
+        found: found.to_vec(),
+    })
 }

@@ -28,14 +28,41 @@ pub(super) fn to_f32(tensor: &str, dtype: Dtype, bytes: &[u8]) -> Result<Vec<f32
     finite(tensor, weights)
 }
 
+/// A bfloat16 tensor as it is; every weight is finite.
+pub(super) fn to_bf16(tensor: &str, bytes: &[u8]) -> Result<Vec<bf16>, CheckpointError> {
+    let weights: Vec<bf16> = chunks(bytes).map(bf16::from_le_bytes).collect();
+    match weights.iter().position(|weight| !weight.is_finite()) {
+        None => Ok(weights),
+        Some(index) => Err(CheckpointError::NotFinite {
+            tensor: tensor.to_owned(),
+            index,
+            value: weights[index].to_f32(),
+        }),
+    }
+}
+
+/// Scales or minima, which are stored as F16 and every one finite.
+pub(super) fn to_f16(tensor: &str, dtype: Dtype, bytes: &[u8]) -> Result<Vec<f16>, CheckpointError> {
+    if dtype != Dtype::F16 {
+        return Err(CheckpointError::ScaleDtype {
+            tensor: tensor.to_owned(),
+            found: dtype.to_string(),
+        });
+    }
+    let scales: Vec<f16> = chunks(bytes).map(f16::from_le_bytes).collect();
+    match scales.iter().position(|scale| !scale.is_finite()) {
+        None => Ok(scales),
+        Some(index) => Err(CheckpointError::NotFinite {
+            tensor: tensor.to_owned(),
+            index,
+            value: scales[index].to_f32(),
+        }),
+    }
+}
+
 /// Weights `[rows, columns]` from int8 values and one scale `[rows, ceil(columns / 64)]` for each group of 64 columns:
 /// weight = value x scale.
-pub(super) fn dequantise(
-    tensor: &str,
-    values: &[u8],
-    columns: usize,
-    scales: &[f32],
-) -> Result<Vec<f32>, CheckpointError> {
+pub(super) fn dequantised(values: &[i8], columns: usize, scales: &[f16]) -> Vec<f32> {
     let mut weights = Vec::with_capacity(values.len());
     let groups = columns.div_ceil(QUANTISATION_GROUP);
     for (row, scales) in values
@@ -43,10 +70,11 @@ pub(super) fn dequantise(
         .zip(scales.chunks_exact(groups.max(1)))
     {
         for (group, scale) in row.chunks(QUANTISATION_GROUP).zip(scales) {
-            weights.extend(group.iter().map(|&value| f32::from(value as i8) * scale));
+            let scale = scale.to_f32();
+            weights.extend(group.iter().map(|&value| f32::from(value) * scale));
         }
     }
-    finite(tensor, weights)
+    weights
 }
 
 fn chunks<const N: usize>(bytes: &[u8]) -> impl Iterator<Item = [u8; N]> + '_ {
@@ -105,13 +133,28 @@ mod tests {
 
     #[test]
     fn dequantises_groups_of_a_row() {
-        let row: Vec<u8> = (0..70).map(|i| (i as i8 - 35) as u8).collect();
-        let weights = dequantise("a", &[row.clone(), row].concat(), 70, &[1.0, 2.0, 3.0, 4.0]).unwrap();
+        let row: Vec<i8> = (0..70).map(|i| i - 35).collect();
+        let scales = [1.0, 2.0, 3.0, 4.0].map(f16::from_f32);
+        let weights = dequantised(&[row.clone(), row].concat(), 70, &scales);
         assert_eq!(weights.len(), 140);
         assert_eq!(
             (weights[0], weights[63], weights[64], weights[69]),
             (-35.0, 28.0, 58.0, 68.0)
         );
         assert_eq!((weights[70], weights[134]), (-105.0, 116.0));
+    }
+
+    #[test]
+    fn scales_are_finite_f16() {
+        let infinite = f16::INFINITY.to_le_bytes();
+        assert!(matches!(
+            to_f16("a", Dtype::F16, &infinite),
+            Err(CheckpointError::NotFinite { index: 0, .. })
+        ));
+        assert!(matches!(
+            to_f16("a", Dtype::F32, &[0; 4]),
+            Err(CheckpointError::ScaleDtype { .. })
+        ));
+        assert!(to_bf16("a", &[0, 0, 0xC0, 0x7F]).is_err());
     }
 }

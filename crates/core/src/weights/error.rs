@@ -67,7 +67,9 @@ pub enum CheckpointError {
         found: u64,
     },
     /// A tensor is stored in a dtype that weights are not read from.
-    #[error("tensor {tensor:?} has dtype {found}; weights are read from F32, F16, BF16 and, with scales, I8")]
+    #[error(
+        "tensor {tensor:?} has dtype {found}; weights are read from F32, F16, BF16 and, with scales, I8 and U8"
+    )]
     Dtype {
         /// The tensor.
         tensor: String,
@@ -86,13 +88,23 @@ pub enum CheckpointError {
         /// The shape in the file.
         found: Vec<usize>,
     },
-    /// An int8 tensor lacks its scales.
-    #[error("the int8 tensor {tensor:?} lacks its scales {scale:?}")]
+    /// An int8 or int4 tensor lacks its scales or minima.
+    #[error(
+        "the quantised tensor {tensor:?} lacks {scale:?}: docs/formats.md describes what belongs together"
+    )]
     MissingScale {
         /// The tensor.
         tensor: String,
-        /// The tensor of scales that is due.
+        /// The tensor of scales or minima that is due.
         scale: String,
+    },
+    /// The scales of a quantised tensor are stored in a dtype that they are not read from.
+    #[error("the scales {tensor:?} have dtype {found}; they are read from F16")]
+    ScaleDtype {
+        /// The tensor of scales.
+        tensor: String,
+        /// Its dtype.
+        found: String,
     },
     /// A weight is NaN or infinite.
     #[error(

@@ -8,6 +8,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use serde::Serialize;
 
 use super::Checkpoint;
+use super::matrix::{Content, StoredMatrix};
 use super::suggest::nearest;
 use crate::error::{Error, Result};
 
@@ -134,9 +135,29 @@ impl<'a> Loader<'a> {
         };
         let weights = self.checkpoint.read(&stored, shape)?.unwrap_or_default();
         let mut account = self.account.borrow_mut();
-        account.applied.extend(self.checkpoint.scale_of(&stored));
-        account.applied.insert(stored);
+        account.apply(self.checkpoint, stored);
         Ok(weights)
+    }
+
+    /// A weight matrix in the precision that it is stored in; otherwise as [`Loader::tensor`].
+    ///
+    /// # Errors
+    /// As [`Loader::tensor`].
+    pub fn matrix(&self, name: &str, dims: [usize; 2]) -> Result<StoredMatrix> {
+        let found = self
+            .find(name)
+            .and_then(|stored| Some((self.checkpoint.matrix(&stored, dims).transpose()?, stored)));
+        match found {
+            Some((matrix, stored)) => {
+                let matrix = matrix?;
+                self.account.borrow_mut().apply(self.checkpoint, stored);
+                Ok(matrix)
+            }
+            None => {
+                let zeros = self.stand_in(format!("{}{name}", self.prefix), &dims)?;
+                StoredMatrix::from_content(name, dims, Content::F32(zeros))
+            }
+        }
     }
 
     /// Notes a missing tensor, and gives zeros in its place.
@@ -177,6 +198,12 @@ impl<'a> Loader<'a> {
 }
 
 impl Account {
+    /// Notes that a tensor, and what belongs to it, is in the model.
+    fn apply(&mut self, checkpoint: &Checkpoint, stored: String) {
+        self.applied.extend(checkpoint.companions(&stored));
+        self.applied.insert(stored);
+    }
+
     pub(super) fn report(&self, checkpoint: &Checkpoint) -> LoadReport {
         let unused: Vec<String> = checkpoint
             .names()

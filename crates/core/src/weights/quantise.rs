@@ -7,11 +7,8 @@
 
 use half::f16;
 use rayon::prelude::*;
-use safetensors::{Dtype, tensor::TensorView};
 
-use super::checkpoint::Checkpoint;
 use super::convert::QUANTISATION_GROUP;
-use super::error::CheckpointError;
 use crate::error::{Error, Result};
 
 /// The largest stored value; -128 is left out, so that the range is symmetric.
@@ -82,57 +79,6 @@ pub fn quantise(tensor: &str, weights: &[f32], columns: usize) -> Result<Quantis
         scales.extend(row_scales);
     }
     Ok(QuantisedMatrix { values, scales })
-}
-
-/// A checkpoint as one safetensors file with its matrices in int8: a matrix `name` `[rows, columns]` of at least 64
-/// columns becomes `name` (I8) and `name_scale` (F16); vectors and narrower matrices stay, as F32. Integer buffers, which
-/// are no weights, are left out.
-///
-/// # Errors
-/// [`Error::InvalidArgument`] when a tensor is int8 already, [`Error::Checkpoint`] when one cannot be read, and as
-/// [`quantise`].
-pub fn quantise_checkpoint(checkpoint: &Checkpoint) -> Result<Vec<u8>> {
-    if let Some(name) = checkpoint
-        .names()
-        .find(|name| checkpoint.dtype(name).as_deref() == Some("I8"))
-    {
-        return Err(Error::InvalidArgument {
-            argument: "checkpoint",
-            reason: format!("{name} is int8 already: quantise the original weights"),
-        });
-    }
-    let mut tensors: Vec<(String, Dtype, Vec<usize>, Vec<u8>)> = Vec::new();
-    for name in checkpoint.names() {
-        let is_float = checkpoint.dtype(name).is_some_and(|dtype| dtype.contains('F'));
-        let Some(shape) = checkpoint.shape(name).filter(|_| is_float) else {
-            continue;
-        };
-        let weights = checkpoint.read(name, shape)?.unwrap_or_default();
-        match *shape {
-            [rows, columns] if columns >= QUANTISATION_GROUP => {
-                let matrix = quantise(name, &weights, columns)?;
-                let values = matrix.values.iter().map(|&value| value as u8).collect();
-                tensors.push((name.to_owned(), Dtype::I8, shape.to_vec(), values));
-                let scales = matrix.scales.iter().flat_map(|scale| scale.to_le_bytes());
-                let scale_shape = vec![rows, columns.div_ceil(QUANTISATION_GROUP)];
-                tensors.push((format!("{name}_scale"), Dtype::F16, scale_shape, scales.collect()));
-            }
-            _ => {
-                let bytes = weights.iter().flat_map(|weight| weight.to_le_bytes()).collect();
-                tensors.push((name.to_owned(), Dtype::F32, shape.to_vec(), bytes));
-            }
-        }
-    }
-    let written = |source| Error::Checkpoint {
-        path: checkpoint.path().to_owned(),
-        source: CheckpointError::Write { source },
-    };
-    let views = tensors
-        .iter()
-        .map(|(name, dtype, shape, bytes)| Ok((name, TensorView::new(*dtype, shape.clone(), bytes)?)))
-        .collect::<std::result::Result<Vec<_>, safetensors::SafeTensorError>>()
-        .map_err(written)?;
-    safetensors::serialize(views, None).map_err(written)
 }
 
 /// The integer of a weight; a group whose scale is too small for F16 is zeros.
@@ -218,41 +164,6 @@ mod tests {
     }
 
     #[test]
-    fn a_file_of_int8_reads_back_as_the_weights() {
-        let wide: Vec<f32> = (0..2 * 100).map(|i| (i as f32 * 0.7).sin()).collect();
-        let narrow: Vec<f32> = (0..6).map(|i| i as f32 * 0.1).collect();
-        let bytes = |weights: &[f32]| weights.iter().flat_map(|w| w.to_le_bytes()).collect::<Vec<u8>>();
-        let (wide_bytes, narrow_bytes) = (bytes(&wide), bytes(&narrow));
-        let views = [
-            (
-                "ids",
-                TensorView::new(Dtype::I64, vec![1], &[1, 0, 0, 0, 0, 0, 0, 0]).unwrap(),
-            ),
-            (
-                "narrow",
-                TensorView::new(Dtype::F32, vec![2, 3], &narrow_bytes).unwrap(),
-            ),
-            (
-                "wide",
-                TensorView::new(Dtype::F32, vec![2, 100], &wide_bytes).unwrap(),
-            ),
-        ];
-        let whole = Checkpoint::from_bytes("whole", safetensors::serialize(views, None).unwrap()).unwrap();
-        let small = Checkpoint::from_bytes("small", quantise_checkpoint(&whole).unwrap()).unwrap();
-        assert_eq!(
-            small.names().collect::<Vec<_>>(),
-            ["narrow", "wide", "wide_scale"]
-        );
-        assert_eq!(small.dtype("wide").as_deref(), Some("I8"));
-        assert_eq!(small.shape("wide_scale"), Some([2, 2].as_slice()));
-        assert_eq!(small.read("narrow", &[2, 3]).unwrap().unwrap(), narrow);
-        let back = small.read("wide", &[2, 100]).unwrap().unwrap();
-        for (found, expected) in back.iter().zip(&wide) {
-            assert!((found - expected).abs() < 0.01, "{found} for {expected}");
-        }
-    }
-
-    #[test]
     fn weights_beyond_the_format_are_refused() {
         for weights in [
             vec![f32::NAN; 64],
@@ -264,16 +175,5 @@ mod tests {
             assert!(error.to_string().contains("layer.weight"), "{error}");
         }
         assert_eq!(quantise("zeros", &[0.0; 64], 64).unwrap().values, [0; 64]);
-    }
-
-    #[test]
-    fn int8_weights_are_not_quantised_again() {
-        let header = r#"{"w":{"dtype":"F32","shape":[1,64],"data_offsets":[0,256]}}"#;
-        let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
-        bytes.extend(header.as_bytes());
-        bytes.extend([0; 256]);
-        let once = quantise_checkpoint(&Checkpoint::from_bytes("f32", bytes).unwrap()).unwrap();
-        let twice = quantise_checkpoint(&Checkpoint::from_bytes("int8", once).unwrap());
-        assert!(matches!(twice, Err(Error::InvalidArgument { .. })));
     }
 }

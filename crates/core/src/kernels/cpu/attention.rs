@@ -1,15 +1,19 @@
 //! Softmax attention within each text of a packed batch, without copies of whole heads and without an n x n matrix.
 //!
-//! Letters: `t` tokens of all texts, `n` tokens of one text, `a` heads, `d` width of a head, `m` side of the position bias.
+//! Letters: `t` tokens of all texts, `n` queries of one text, `p` keys that it has, `a` heads of queries, `g` heads of keys
+//! and values, `d` width of a head, `m` side of the position bias.
 //!
-//! A task is a text, or up to 128 queries of a long one, with all its heads. For each head its keys and values are
-//! packed; then 16 queries at a time get their scores, the softmax, and the mixed values, all in the first-level cache.
+//! A task is a text, or up to 128 queries of a long one, with all its heads. For each head of keys, those that the task
+//! sees are packed, and their values; then 16 queries at a time get their scores, the softmax, and the mixed values, all
+//! in the nearest caches. Panels of keys that no query of a block sees are left out.
+
+use std::ops::Range;
 
 use burn::backend::flex::FlexTensor;
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
-use super::panels::Panels;
+use super::panels::{PANEL_VECTORS, Panels};
 use super::product::{Sink, product};
 use super::rows::Rows;
 use super::tensor::{from_vec, row_major, rows, with_slice};
@@ -18,16 +22,18 @@ use crate::kernels::AttentionOptions;
 
 /// Most queries of a task.
 const TASK_QUERIES: usize = 128;
+/// Most queries of a task where later ones see more keys, so that the threads get equal shares.
+const CAUSAL_TASK_QUERIES: usize = 64;
 /// Queries whose scores are in memory at once.
 const BLOCK_QUERIES: usize = 16;
 /// Below so many multiplications the work is not divided.
-const MIN_PARALLEL_PRODUCTS: usize = 1 << 18;
+pub const MIN_PARALLEL_PRODUCTS: usize = 1 << 18;
 
 /// `softmax(q k^T scale + position_bias) v` within each text.
 ///
 /// # Shapes
 ///
-/// `q [t, a d]`, `k [t, a d]`, `v [t, a d]`, `position_bias [a, m, m] -> [t, a d]`.
+/// `q [t, a d]`, `k [t, g d]`, `v [t, g d]`, `position_bias [a, m, m] -> [t, a d]`.
 pub fn attention(
     q: FlexTensor,
     k: FlexTensor,
@@ -41,14 +47,18 @@ pub fn attention(
     let (t, width) = (q.len(), q.width());
     let mut out = vec![0.0; t * width];
     let work = |bias: Option<PositionBias<'_>>, out: &mut [f32]| {
-        let inputs = Inputs {
-            q,
-            k,
-            v,
-            bias,
-            options,
-        };
-        compute(&inputs, offsets, out);
+        let texts = offsets.windows(2).map(|pair| {
+            let (first, n) = (pair[0], pair[1] - pair[0]);
+            Text {
+                q: q.part(first, n, 0, width),
+                k: k.part(first, n, 0, k.width()),
+                v: v.part(first, n, 0, v.width()),
+                bias,
+                position: 0,
+                options,
+            }
+        });
+        compute(&texts.collect::<Vec<_>>(), out);
     };
     match position_bias {
         Some(bias) => {
@@ -60,47 +70,72 @@ pub fn attention(
     from_vec(out, [t, width])
 }
 
-/// What all tasks read.
-struct Inputs<'a> {
-    q: Rows<'a>,
-    k: Rows<'a>,
-    v: Rows<'a>,
-    bias: Option<PositionBias<'a>>,
-    options: AttentionOptions,
+/// What is read of one text.
+pub struct Text<'a> {
+    /// `[n, a d]`.
+    pub q: Rows<'a>,
+    /// `[p, g d]`.
+    pub k: Rows<'a>,
+    pub v: Rows<'a>,
+    pub bias: Option<PositionBias<'a>>,
+    /// The key that stands where the first query does.
+    pub position: usize,
+    pub options: AttentionOptions,
+}
+
+impl Text<'_> {
+    /// The keys that a query sees.
+    #[inline(always)]
+    pub fn visible(&self, query: usize) -> Range<usize> {
+        if !self.options.causal {
+            return 0..self.k.len();
+        }
+        let end = (self.position + query + 1).min(self.k.len());
+        let start = self.options.window.map_or(0, |window| end.saturating_sub(window));
+        start..end
+    }
+
+    /// Width `d` of a head.
+    #[inline(always)]
+    pub fn d(&self) -> usize {
+        self.q.width() / self.options.heads
+    }
 }
 
 /// `[a, m, m]`, added to the scaled scores.
 #[derive(Clone, Copy)]
-struct PositionBias<'a> {
+pub struct PositionBias<'a> {
     data: &'a [f32],
     /// `m`.
     side: usize,
 }
 
 impl<'a> PositionBias<'a> {
-    /// What is added to the first `n` scores of a query of a head.
+    /// What is added to the scores of a query of a head, from key `first` on.
     #[inline(always)]
-    fn row(&self, head: usize, query: usize, n: usize) -> &'a [f32] {
-        &self.data[(head * self.side + query) * self.side..][..n]
+    fn row(&self, head: usize, query: usize, first: usize) -> &'a [f32] {
+        &self.data[(head * self.side + query) * self.side..][first..self.side]
     }
 }
 
-fn compute(inputs: &Inputs<'_>, offsets: &[usize], out: &mut [f32]) {
-    let width = inputs.q.width();
+/// The attention of all texts, behind each other in `out [t, a d]`.
+pub fn compute(texts: &[Text<'_>], out: &mut [f32]) {
     let mut tasks = Vec::new();
     let mut products = 0;
     let mut rest = out;
-    for pair in offsets.windows(2) {
-        let (start, n) = (pair[0], pair[1] - pair[0]);
-        products += n * n * width * 2;
-        for first in (0..n).step_by(TASK_QUERIES) {
-            let queries = TASK_QUERIES.min(n - first);
+    for text in texts {
+        let (n, width) = (text.q.len(), text.q.width());
+        products += n * text.k.len() * width * 2;
+        let most = match text.options.causal {
+            true => CAUSAL_TASK_QUERIES,
+            false => TASK_QUERIES,
+        };
+        for first in (0..n).step_by(most) {
+            let queries = most.min(n - first);
             let (out, others) = std::mem::take(&mut rest).split_at_mut(queries * width);
             rest = others;
             tasks.push(Task {
-                inputs,
-                start,
-                n,
+                text,
                 first,
                 queries,
                 out,
@@ -116,10 +151,7 @@ fn compute(inputs: &Inputs<'_>, offsets: &[usize], out: &mut [f32]) {
 
 /// Some queries of one text, with all heads.
 struct Task<'a> {
-    inputs: &'a Inputs<'a>,
-    /// First token of the text, and how many it has.
-    start: usize,
-    n: usize,
+    text: &'a Text<'a>,
     /// First query within the text, and how many.
     first: usize,
     queries: usize,
@@ -133,44 +165,65 @@ impl WithSimd for Task<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let Self {
-            inputs,
-            start,
-            n,
+            text,
             first,
             queries,
             out,
         } = self;
-        let AttentionOptions { heads, scale, .. } = inputs.options;
+        let AttentionOptions {
+            heads,
+            kv_heads,
+            scale,
+            ..
+        } = text.options;
         #[allow(
             clippy::cast_possible_truncation,
             reason = "the precision of the computation is f32"
         )]
         let scale = scale as f32;
-        let width = inputs.q.width();
-        let d = width / heads;
+        let (width, d) = (text.q.width(), text.d());
+        // The keys of this task are counted from its first visible one on.
+        let start = text.visible(first).start;
+        let n = text.visible(first + queries - 1).end - start;
+        let panel_width = PANEL_VECTORS * S::F32_LANES;
         let stride = n.next_multiple_of(S::F32_LANES);
         let mut scores = vec![0.0; BLOCK_QUERIES * stride];
         let mut sums = [0.0; BLOCK_QUERIES];
         let (mut keys, mut values) = (Panels::empty(), Panels::empty());
         for head in 0..heads {
-            keys.fill_transposed(simd, inputs.k.part(start, n, head * d, d));
-            values.fill(simd, inputs.v.part(start, n, head * d, d));
+            let kv_head = head / (heads / kv_heads);
+            if head.is_multiple_of(heads / kv_heads) {
+                keys.fill_transposed(simd, text.k.part(start, n, kv_head * d, d));
+                values.fill(simd, text.v.part(start, n, kv_head * d, d));
+            }
             for block in (0..queries).step_by(BLOCK_QUERIES) {
                 let count = BLOCK_QUERIES.min(queries - block);
+                let visible = |row: usize| {
+                    let range = text.visible(first + block + row);
+                    range.start - start..range.end - start
+                };
+                let panels = visible(0).start / panel_width..visible(count - 1).end.div_ceil(panel_width);
+                let columns = panels.start * panel_width..(panels.end * panel_width).min(stride);
                 // 1. Scores of the block: [count, n], rows `stride` apart.
-                let q = inputs.q.part(start + first + block, count, head * d, d);
+                let q = text.q.part(first + block, count, head * d, d);
                 let mut raw = Scores {
                     scores: &mut scores,
                     stride,
                 };
-                product(simd, q, &keys, 0..keys.panels(), &mut raw);
+                product(simd, q, &keys, 0..d, panels, &mut raw);
                 // 2. Softmax without its division.
                 for row in 0..count {
-                    let bias = inputs.bias.map(|bias| bias.row(head, first + block + row, n));
-                    sums[row] = soften(simd, &mut scores[row * stride..][..stride], n, scale, bias);
+                    let seen = visible(row);
+                    let bias = text
+                        .bias
+                        .map(|bias| bias.row(head, first + block + row, start + columns.start));
+                    let row_scores = &mut scores[row * stride..][columns.clone()];
+                    let seen = seen.start - columns.start..seen.end - columns.start;
+                    (_, sums[row]) = soften(simd, row_scores, seen, scale, bias);
                 }
                 // 3. Mixed values, divided by the sums on their way out.
-                let weights = Rows::new(&scores, stride, count, n);
+                let steps = columns.start..columns.end.min(n);
+                let weights = Rows::new(&scores[steps.start..], stride, count, steps.len());
                 let mut mixed = Mixed {
                     out: &mut out[block * width..],
                     width,
@@ -178,35 +231,44 @@ impl WithSimd for Task<'_> {
                     d,
                     sums: &sums,
                 };
-                product(simd, weights, &values, 0..values.panels(), &mut mixed);
+                product(simd, weights, &values, steps, 0..values.panels(), &mut mixed);
             }
         }
     }
 }
 
-/// Turns the scores of one query into `exp(score - maximum)` and returns their sum; what lies behind `n` becomes 0.
+/// Turns the scores of one query into `exp(score - maximum)` and returns that maximum and their sum; what the query does
+/// not see becomes 0.
 #[inline(always)]
-fn soften<S: Simd>(simd: S, row: &mut [f32], n: usize, scale: f32, bias: Option<&[f32]>) -> f32 {
+pub fn soften<S: Simd>(
+    simd: S,
+    row: &mut [f32],
+    seen: Range<usize>,
+    scale: f32,
+    bias: Option<&[f32]>,
+) -> (f32, f32) {
     if let Some(bias) = bias {
         for (score, bias) in row.iter_mut().zip(bias) {
             *score = *score * scale + bias;
         }
     }
     let scale = simd.splat_f32s(if bias.is_some() { 1.0 } else { scale });
-    row[n..].fill(f32::NEG_INFINITY);
+    row[..seen.start].fill(f32::NEG_INFINITY);
+    row[seen.end..].fill(f32::NEG_INFINITY);
     let (vectors, _) = S::as_mut_simd_f32s(row);
-    let mut maximum = simd.splat_f32s(f32::NEG_INFINITY);
+    let mut maxima = simd.splat_f32s(f32::NEG_INFINITY);
     for vector in vectors.iter_mut() {
         *vector = simd.mul_f32s(*vector, scale);
-        maximum = simd.select_f32s(simd.less_than_f32s(maximum, *vector), *vector, maximum);
+        maxima = simd.select_f32s(simd.less_than_f32s(maxima, *vector), *vector, maxima);
     }
-    let maximum = simd.splat_f32s(simd.reduce_max_f32s(maximum));
+    let maximum = simd.reduce_max_f32s(maxima);
+    let maxima = simd.splat_f32s(maximum);
     let mut sum = simd.splat_f32s(0.0);
     for vector in vectors {
-        *vector = exp(simd, simd.sub_f32s(*vector, maximum));
+        *vector = exp(simd, simd.sub_f32s(*vector, maxima));
         sum = simd.add_f32s(sum, *vector);
     }
-    simd.reduce_sum_f32s(sum)
+    (maximum, simd.reduce_sum_f32s(sum))
 }
 
 /// Stores raw scores.

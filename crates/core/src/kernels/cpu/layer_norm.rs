@@ -4,13 +4,10 @@
 
 use burn::backend::flex::FlexTensor;
 use pulp::{Arch, Simd, WithSimd};
-use rayon::prelude::*;
 
+use super::blocks::for_each_block;
 use super::rows::Rows;
 use super::tensor::{row_major, rows, whole, with_slice};
-
-/// Rows of a task.
-const TASK_ROWS: usize = 64;
 
 /// `(y - mean) / sqrt(variance + eps) * weight + bias` of each row of `y = x + residual`.
 ///
@@ -37,18 +34,15 @@ pub fn layer_norm(
         let y = x.storage_mut::<f32>();
         with_slice(weight, |weight| {
             with_slice(bias, |bias| {
-                y.par_chunks_mut(TASK_ROWS * h)
-                    .enumerate()
-                    .for_each(|(block, y)| {
-                        let first = block * TASK_ROWS;
-                        Arch::new().dispatch(Task {
-                            residual: residual.map(|rows| rows.part(first, y.len() / h, 0, h)),
-                            y,
-                            weight,
-                            bias,
-                            eps,
-                        });
+                for_each_block(y, h, |first, y| {
+                    Arch::new().dispatch(Task {
+                        residual: residual.map(|rows| rows.part(first, y.len() / h, 0, h)),
+                        y,
+                        weight,
+                        bias,
+                        eps,
                     });
+                });
             });
         });
     }
@@ -87,8 +81,9 @@ impl WithSimd for Task<'_> {
     }
 }
 
+/// Adds a row to another.
 #[inline(always)]
-fn add<S: Simd>(simd: S, row: &mut [f32], other: &[f32]) {
+pub fn add<S: Simd>(simd: S, row: &mut [f32], other: &[f32]) {
     let (vectors, tail) = S::as_mut_simd_f32s(row);
     let (others, other_tail) = S::as_simd_f32s(other);
     for (vector, other) in vectors.iter_mut().zip(others) {

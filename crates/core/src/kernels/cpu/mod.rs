@@ -4,20 +4,30 @@
 //! them runs is found out at run time. Work is divided among the threads of the current rayon pool.
 
 mod attention;
+mod blocks;
+mod cached_attention;
+mod coded;
+mod coded_product;
 mod embedding;
 mod layer_norm;
 mod linear;
+mod packed;
 mod panels;
 mod pointwise;
 mod product;
+mod rms_norm;
+mod rotary;
 mod rows;
 mod tensor;
 mod vector_math;
 
 pub(super) use attention::attention;
+pub(super) use cached_attention::{Cached, attention_cached, write_rows};
 pub(super) use embedding::embedding;
 pub(super) use layer_norm::layer_norm;
-pub(super) use linear::linear;
-pub(super) use panels::Panels;
-pub(super) use pointwise::activate;
+pub(super) use linear::{Map, linear};
+pub(super) use packed::Packed;
+pub(super) use pointwise::{activate, gated};
+pub(super) use rms_norm::rms_norm;
+pub(super) use rotary::rotary;
 pub(super) use tensor::{from_flex, into_flex, pack};

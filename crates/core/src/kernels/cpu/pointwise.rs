@@ -1,23 +1,31 @@
-//! Activations of whole tensors, in place where nobody else holds the memory.
+//! Activations and gates of whole tensors, in place where nobody else holds the memory.
 
 use burn::backend::flex::FlexTensor;
 use pulp::{Arch, Simd, WithSimd};
-use rayon::prelude::*;
 
+use super::blocks::for_each_block;
 use super::tensor::whole;
 use super::vector_math;
 use crate::kernels::Activation;
 
-/// Components of a task.
-const TASK_COMPONENTS: usize = 16 * 1024;
-
 /// The activation of every component.
 pub fn activate(x: FlexTensor, activation: Activation) -> FlexTensor {
     let mut x = whole(x);
-    x.storage_mut::<f32>()
-        .par_chunks_mut(TASK_COMPONENTS)
-        .for_each(|values| Arch::new().dispatch(Task { values, activation }));
+    for_each_block(x.storage_mut::<f32>(), 1, |_, values| {
+        Arch::new().dispatch(Task { values, activation });
+    });
     x
+}
+
+/// `activation(gate) * up`, component by component, of tensors of equal shape.
+pub fn gated(gate: FlexTensor, up: FlexTensor, activation: Activation) -> FlexTensor {
+    let (mut gate, up) = (whole(gate), whole(up));
+    let up = up.storage::<f32>();
+    for_each_block(gate.storage_mut::<f32>(), 1, |first, gate| {
+        let up = &up[first..][..gate.len()];
+        Arch::new().dispatch(Gate { gate, up, activation });
+    });
+    gate
 }
 
 struct Task<'a> {
@@ -31,5 +39,28 @@ impl WithSimd for Task<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         vector_math::activate_all(simd, self.activation, self.values);
+    }
+}
+
+struct Gate<'a> {
+    gate: &'a mut [f32],
+    up: &'a [f32],
+    activation: Activation,
+}
+
+impl WithSimd for Gate<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        vector_math::activate_all(simd, self.activation, self.gate);
+        let (gates, tail) = S::as_mut_simd_f32s(self.gate);
+        let (ups, up_tail) = S::as_simd_f32s(self.up);
+        for (gate, up) in gates.iter_mut().zip(ups) {
+            *gate = simd.mul_f32s(*gate, *up);
+        }
+        for (gate, up) in tail.iter_mut().zip(up_tail) {
+            *gate *= up;
+        }
     }
 }

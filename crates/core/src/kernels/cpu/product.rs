@@ -19,25 +19,78 @@ pub trait Sink {
     fn put<S: Simd>(&mut self, simd: S, row: usize, column: usize, values: S::f32s);
 }
 
-/// The product of all rows with some panels of the matrix.
+/// The product of all rows with some panels of the matrix, of which the inner indices `steps` count.
 ///
 /// # Shapes
 ///
-/// `rows [r, k]`, `matrix [k, n] -> [r, n]`, into `sink`.
+/// `rows [r, s]`, `matrix [k, n] -> [r, n]`, into `sink`, with as many `steps` as `s`.
 #[inline(always)]
 pub fn product<S: Simd, K: Sink>(
     simd: S,
     rows: Rows<'_>,
     matrix: &Panels,
+    steps: Range<usize>,
     panels: Range<usize>,
     sink: &mut K,
 ) {
     for panel in panels {
         let column = matrix.first_column(panel);
-        match matrix.panel_vectors(panel) {
-            1 => strip(simd, rows, matrix.panel::<S, 1>(simd, panel), column, sink),
-            2 => strip(simd, rows, matrix.panel::<S, 2>(simd, panel), column, sink),
-            _ => strip(simd, rows, matrix.panel::<S, 3>(simd, panel), column, sink),
+        panel_product(simd, rows, matrix, steps.clone(), panel, column, sink);
+    }
+}
+
+/// The product of all rows with one panel, whose first column `sink` knows as `column`.
+///
+/// # Shapes
+///
+/// `rows [r, s]`, `matrix [k, n] -> [r, columns of the panel]`, into `sink`, with as many `steps` as `s`.
+#[inline(always)]
+pub fn panel_product<S: Simd, K: Sink>(
+    simd: S,
+    rows: Rows<'_>,
+    matrix: &Panels,
+    steps: Range<usize>,
+    panel: usize,
+    column: usize,
+    sink: &mut K,
+) {
+    match matrix.panel_vectors(panel) {
+        1 => strip(
+            simd,
+            rows,
+            &matrix.panel::<S, 1>(simd, panel)[steps],
+            column,
+            sink,
+        ),
+        2 => strip(
+            simd,
+            rows,
+            &matrix.panel::<S, 2>(simd, panel)[steps],
+            column,
+            sink,
+        ),
+        _ => strip(
+            simd,
+            rows,
+            &matrix.panel::<S, 3>(simd, panel)[steps],
+            column,
+            sink,
+        ),
+    }
+}
+
+/// Hands finished sums on.
+#[inline(always)]
+pub fn put<S: Simd, K: Sink, const MR: usize, const NV: usize>(
+    simd: S,
+    sums: [[S::f32s; NV]; MR],
+    first: usize,
+    column: usize,
+    sink: &mut K,
+) {
+    for (r, sums) in sums.into_iter().enumerate() {
+        for (v, values) in sums.into_iter().enumerate() {
+            sink.put(simd, first + r, column + v * S::F32_LANES, values);
         }
     }
 }
@@ -99,9 +152,5 @@ fn tile<S: Simd, K: Sink, const MR: usize, const NV: usize>(
             }
         }
     }
-    for (r, sums) in sums.into_iter().enumerate() {
-        for (v, values) in sums.into_iter().enumerate() {
-            sink.put(simd, first + r, column + v * S::F32_LANES, values);
-        }
-    }
+    put(simd, sums, first, column, sink);
 }

@@ -5,7 +5,7 @@ use burn::backend::{BackendTensor, DispatchAutodiffContext, DispatchTensor, Disp
 use burn::tensor::Bytes;
 use burn::tensor::{DType, Shape, Tensor};
 
-use super::panels::Panels;
+use super::packed::Packed;
 use super::rows::Rows;
 
 /// The tensor's memory when it is f32 on the CPU and records no gradients, else the tensor itself.
@@ -25,9 +25,9 @@ pub fn from_flex<const D: usize>(flex: FlexTensor) -> Tensor<D> {
 }
 
 /// A weight `[o, i]` packed for [`linear`](super::linear).
-pub fn pack(weight: FlexTensor) -> Panels {
+pub fn pack(weight: FlexTensor) -> Packed {
     let weight = row_major(weight);
-    Panels::pack(rows(&weight))
+    Packed::f32(rows(&weight))
 }
 
 /// A new contiguous tensor of these components.

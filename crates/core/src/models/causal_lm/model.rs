@@ -13,6 +13,7 @@ use super::generation_config;
 use crate::adapters::{AdapterBase, Module, ModuleShapes};
 use crate::chat::ChatTemplate;
 use crate::error::Result;
+use crate::kernels::on_threads;
 use crate::nn::{Context, KvCache};
 use crate::weights::{LoadReport, ModelFiles};
 
@@ -130,8 +131,10 @@ impl CausalLm {
     /// # Errors
     /// As [`Decoder::forward`].
     pub fn logits(&self, ids: &[u32], context: &Context) -> Result<Tensor<2>> {
-        let hidden = self.decoder.forward(ids, context)?;
-        Ok(self.decoder.logits(hidden, context))
+        on_threads(self.decoder.device(), || {
+            let hidden = self.decoder.forward(ids, context)?;
+            Ok(self.decoder.logits(hidden, context))
+        })
     }
 
     /// The logits of the token behind the last one of each text, whose earlier tokens its cache holds; see
@@ -148,12 +151,12 @@ impl CausalLm {
         caches: &mut [&mut KvCache],
         context: &Context,
     ) -> Result<Tensor<2>> {
-        let hidden = self.decoder.forward_cached(ids, caches, context)?;
-        let last = context
-            .segments()
-            .iter()
-            .filter_map(|range| range.end.checked_sub(1));
-        Ok(self.decoder.logits_of(hidden, &last.collect::<Vec<_>>(), context))
+        let last = context.segments().iter();
+        let last: Vec<usize> = last.filter_map(|range| range.end.checked_sub(1)).collect();
+        on_threads(self.decoder.device(), || {
+            let hidden = self.decoder.forward_cached(ids, caches, context)?;
+            Ok(self.decoder.logits_of(hidden, &last, context))
+        })
     }
 }
 

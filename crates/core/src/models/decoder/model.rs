@@ -58,14 +58,14 @@ impl Decoder {
             let embed = Embedding::tied(&embed_slot, weight.clone());
             (embed, Linear::with_weight(names.lm_head, weight, None)?)
         } else {
-            let table = loader.tensor(&format!("{}.weight", parts.path(&embed_slot)), [v, h])?;
+            let table = parts.linear_weight(&parts.path(&embed_slot), h, v, false)?;
             let bias = match names.biases.lm_head {
                 true => Some(loader.tensor(&format!("{}.bias", names.lm_head), [v])?),
                 false => None,
             };
             let weight = parts.linear_weight(names.lm_head, h, v, false)?;
             (
-                Embedding::new(&embed_slot, table),
+                Embedding::of_weight(&embed_slot, table),
                 Linear::with_weight(names.lm_head, weight, bias)?,
             )
         };
@@ -413,7 +413,8 @@ impl<'a, 'b> Parts<'a, 'b> {
     fn linear_weight(&self, path: &str, i: usize, o: usize, transposed: bool) -> Result<LinearWeight> {
         let name = format!("{path}.weight");
         if !transposed {
-            return Ok(LinearWeight::new(self.loader.tensor(&name, [o, i])?));
+            let stored = self.loader.matrix(&name, [o, i])?;
+            return Ok(LinearWeight::from_stored(&stored, self.loader.device()));
         }
         let weight: Tensor<2> = self.loader.tensor(&name, [i, o])?;
         Ok(LinearWeight::new(weight.transpose()))

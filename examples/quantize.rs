@@ -1,4 +1,4 @@
-//! A sentence encoder's folder with its weight matrices in int8, and how near its vectors stay.
+//! A model's folder with its weight matrices in fewer bits, and how near a sentence encoder's vectors stay.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,26 +8,31 @@ use clap::Parser;
 use ragtune::core::device;
 use ragtune::core::models::Encoder;
 use ragtune::core::text::{Embedder, Role};
-use ragtune::core::weights::{Checkpoint, quantise_checkpoint};
+use ragtune::core::weights::{Checkpoint, Precision, quantise_to_file};
 use ragtune_examples::{Outcome, output};
 
-/// Write a sentence encoder's folder with int8 weights, about a quarter of the size.
+/// Write the folder of a language model or a sentence encoder with smaller weights.
 ///
-/// Matrices become int8 in groups of 64 with F16 scales (docs/formats.md); everything else is copied. The folder loads
-/// wherever the original does in ragtune. With --texts the vectors of both are compared.
+/// Matrices become int8 (groups of 64), int4 (groups of 32; tables of words and output layers int8) or bf16, in the layout
+/// of docs/formats.md; everything else is copied. The folder loads wherever the original does in ragtune. With --texts the
+/// vectors of two sentence encoders are compared.
 #[derive(Parser)]
 #[command(
-    name = "quantize_encoder",
-    after_help = "Example:
-  quantize_encoder --from models/all-minilm-l6-v2 --to models/all-minilm-l6-v2-int8 --texts sentences.txt"
+    name = "quantize",
+    after_help = "Examples:
+  quantize --model models/smollm2-135m --precision int4 --out models/smollm2-135m-int4
+  quantize --model models/all-minilm-l6-v2 --out models/all-minilm-l6-v2-int8 --texts sentences.txt"
 )]
 struct Args {
     /// Folder of the model, with model.safetensors or its shards
     #[arg(long)]
-    from: PathBuf,
+    model: PathBuf,
+    /// bf16, int8 or int4
+    #[arg(long, default_value = "int8")]
+    precision: Precision,
     /// Folder to write; it must not exist
     #[arg(long)]
-    to: PathBuf,
+    out: PathBuf,
     /// File with one text a line, whose vectors are compared
     #[arg(long)]
     texts: Option<PathBuf>,
@@ -45,35 +50,59 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args) -> Outcome {
-    let weights = quantise_checkpoint(&Checkpoint::open(&args.from)?)?;
-    fs::create_dir(&args.to).map_err(|error| format!("cannot create {}: {error}", args.to.display()))?;
-    copy_side_files(&args.from, &args.to)?;
-    fs::write(args.to.join(Checkpoint::FILE), &weights)?;
-    if args.parts > 1 {
-        for part in 0..args.parts {
-            let (from, to) = (
-                weights.len() * part / args.parts,
-                weights.len() * (part + 1) / args.parts,
-            );
-            let name = format!("{}.part-{}", Checkpoint::FILE, part + 1);
-            fs::write(args.to.join(name), &weights[from..to])?;
-        }
+    if args.out.exists() {
+        return Err(format!("{} exists already", args.out.display()).into());
     }
+    // The folder appears under its name when it is whole.
+    let mut unfinished = args.out.as_os_str().to_owned();
+    unfinished.push(".part");
+    let unfinished = PathBuf::from(unfinished);
+    let checkpoint = Checkpoint::open(&args.model)?;
+    fs::create_dir(&unfinished)
+        .map_err(|error| format!("cannot create {}: {error}", unfinished.display()))?;
+    let written = write(args, &checkpoint, &unfinished)
+        .and_then(|bytes| Ok(fs::rename(&unfinished, &args.out).map(|()| bytes)?));
+    if written.is_err() {
+        fs::remove_dir_all(&unfinished)?;
+    }
+    let bytes = written?;
     let cosines = match &args.texts {
         Some(texts) => Some(compare(args, &fs::read_to_string(texts)?)?),
         None => None,
     };
     if args.json {
         let (min, mean) = cosines.unzip();
-        let report = serde_json::json!({ "bytes": weights.len(), "min_cosine": min, "mean_cosine": mean });
+        let report = serde_json::json!({
+            "precision": args.precision, "bytes": bytes, "min_cosine": min, "mean_cosine": mean,
+        });
         output::json(&report)?;
     } else {
-        println!("{}: {} bytes of weights", args.to.display(), weights.len());
+        println!(
+            "{}: {bytes} bytes of weights in {}",
+            args.out.display(),
+            args.precision
+        );
         if let Some((min, mean)) = cosines {
             println!("cosine to the original: at least {min:.6}, {mean:.6} on average");
         }
     }
     Ok(())
+}
+
+/// Writes weights and side files, and returns the bytes of the weights.
+fn write(args: &Args, checkpoint: &Checkpoint, folder: &Path) -> Result<u64, Box<dyn std::error::Error>> {
+    copy_side_files(&args.model, folder)?;
+    let file = folder.join(Checkpoint::FILE);
+    let bytes = quantise_to_file(checkpoint, args.precision, &file)?;
+    if args.parts > 1 {
+        let weights = fs::read(&file)?;
+        for part in 0..args.parts {
+            let end = |part: usize| weights.len() * part / args.parts;
+            let name = format!("{}.part-{}", Checkpoint::FILE, part + 1);
+            fs::write(folder.join(name), &weights[end(part)..end(part + 1)])?;
+        }
+    }
+    Ok(bytes)
 }
 
 /// Copies everything but weights, in the folder and the folders of its modules.
@@ -104,8 +133,8 @@ fn compare(args: &Args, texts: &str) -> Result<(f64, f64), Box<dyn std::error::E
     if texts.is_empty() {
         return Err("--texts has no text".into());
     }
-    let whole = Encoder::load(&args.from, &device::cpu())?.embed(&texts, Role::Document)?;
-    let small = Encoder::load(&args.to, &device::cpu())?.embed(&texts, Role::Document)?;
+    let whole = Encoder::load(&args.model, &device::cpu())?.embed(&texts, Role::Document)?;
+    let small = Encoder::load(&args.out, &device::cpu())?.embed(&texts, Role::Document)?;
     let cosines: Vec<f64> = whole
         .rows()
         .zip(small.rows())

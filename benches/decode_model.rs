@@ -1,0 +1,100 @@
+//! A llama of 135 million random weights, as a folder that every peer can load.
+
+use std::fs;
+use std::path::Path;
+
+use ragtune_core::weights::{Checkpoint, Precision, quantise_to_file};
+use safetensors::Dtype;
+use safetensors::tensor::TensorView;
+use serde_json::json;
+
+use super::Result;
+
+/// The shape of SmolLM2-135M: 30 layers, 9 heads of 64 that share 3 of keys and values, tied embeddings.
+pub const HIDDEN: usize = 576;
+pub const LAYERS: usize = 30;
+pub const INTERMEDIATE: usize = 1536;
+pub const KV_WIDTH: usize = 192;
+pub const VOCABULARY: usize = 49_152;
+
+/// Writes the model in f32.
+pub fn write(folder: &Path) -> Result<()> {
+    fs::create_dir_all(folder)?;
+    let config = json!({
+        "architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": HIDDEN,
+        "intermediate_size": INTERMEDIATE, "num_hidden_layers": LAYERS, "num_attention_heads": 9,
+        "num_key_value_heads": 3, "head_dim": 64, "hidden_act": "silu", "vocab_size": VOCABULARY,
+        "max_position_embeddings": 8192, "rms_norm_eps": 1e-5, "rope_theta": 100_000.0,
+        "tie_word_embeddings": true, "attention_bias": false, "mlp_bias": false, "torch_dtype": "float32",
+        "bos_token_id": 1, "eos_token_id": 2,
+    });
+    fs::write(folder.join("config.json"), serde_json::to_vec_pretty(&config)?)?;
+    let tokenizer = json!({
+        "version": "1.0", "truncation": null, "padding": null, "added_tokens": [], "normalizer": null,
+        "pre_tokenizer": { "type": "Whitespace" }, "post_processor": null, "decoder": null,
+        "model": { "type": "WordLevel", "vocab": { "<unk>": 0, "<s>": 1, "</s>": 2 }, "unk_token": "<unk>" },
+    });
+    fs::write(folder.join("tokenizer.json"), serde_json::to_vec(&tokenizer)?)?;
+    let mut tensors = vec![("model.embed_tokens.weight".to_owned(), vec![VOCABULARY, HIDDEN])];
+    for layer in 0..LAYERS {
+        let matrices = [
+            ("self_attn.q_proj", HIDDEN, HIDDEN),
+            ("self_attn.k_proj", KV_WIDTH, HIDDEN),
+            ("self_attn.v_proj", KV_WIDTH, HIDDEN),
+            ("self_attn.o_proj", HIDDEN, HIDDEN),
+            ("mlp.gate_proj", INTERMEDIATE, HIDDEN),
+            ("mlp.up_proj", INTERMEDIATE, HIDDEN),
+            ("mlp.down_proj", HIDDEN, INTERMEDIATE),
+        ];
+        let name = |part: &str| format!("model.layers.{layer}.{part}.weight");
+        tensors.extend(matrices.map(|(part, rows, columns)| (name(part), vec![rows, columns])));
+        for norm in ["input_layernorm", "post_attention_layernorm"] {
+            tensors.push((name(norm), vec![HIDDEN]));
+        }
+    }
+    tensors.push(("model.norm.weight".to_owned(), vec![HIDDEN]));
+    let mut state = 1u64;
+    let bytes: Vec<Vec<u8>> = tensors
+        .iter()
+        .map(|(_, shape)| match shape.len() {
+            1 => std::iter::repeat_n(1.0f32.to_le_bytes(), shape[0])
+                .flatten()
+                .collect(),
+            _ => normal(&mut state, shape.iter().product()),
+        })
+        .collect();
+    let views = tensors
+        .iter()
+        .zip(&bytes)
+        .map(|((name, shape), bytes)| Ok((name, TensorView::new(Dtype::F32, shape.clone(), bytes)?)));
+    let views = views.collect::<std::result::Result<Vec<_>, safetensors::SafeTensorError>>()?;
+    let metadata = [("format".to_owned(), "pt".to_owned())].into();
+    safetensors::serialize_to_file(views, Some(metadata), &folder.join(Checkpoint::FILE))?;
+    Ok(())
+}
+
+/// Writes the same model in another precision beside it.
+pub fn rewrite(from: &Path, to: &Path, precision: Precision) -> Result<()> {
+    fs::create_dir_all(to)?;
+    for file in ["config.json", "tokenizer.json"] {
+        fs::copy(from.join(file), to.join(file))?;
+    }
+    quantise_to_file(&Checkpoint::open(from)?, precision, &to.join(Checkpoint::FILE))?;
+    Ok(())
+}
+
+/// Weights of about normal distribution with deviation 0.02, as little-endian f32.
+fn normal(state: &mut u64, count: usize) -> Vec<u8> {
+    let mut uniform = || {
+        *state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (*state >> 40) as f32 / (1u32 << 24) as f32
+    };
+    let mut bytes = Vec::with_capacity(count * 4);
+    for _ in 0..count {
+        let sum = uniform() + uniform() + uniform() + uniform(); // mean 2, variance 1/3
+        bytes.extend(((sum - 2.0) * 3f32.sqrt() * 0.02).to_le_bytes());
+    }
+    bytes
+}

@@ -7,6 +7,11 @@
 //! the threads by keys, and the parts are put together by their maxima and sums (Milakov and Gimelshein 2018,
 //! arXiv:1805.02867, section 3.1).
 
+#![allow(
+    clippy::needless_range_loop,
+    reason = "one index runs through several arrays of equal length"
+)]
+
 use std::ops::Range;
 
 use burn::backend::flex::FlexTensor;

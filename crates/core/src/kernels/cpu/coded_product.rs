@@ -3,6 +3,11 @@
 //!
 //! Letters: `k` inner width, `n` columns of the product.
 
+#![allow(
+    clippy::needless_range_loop,
+    reason = "one index runs through several arrays of equal length"
+)]
+
 use pulp::{Simd, WithSimd};
 
 use super::coded::Code;
@@ -151,10 +156,6 @@ fn tile<S: Simd, C: Code<P>, K: Sink, const P: usize, const MR: usize>(
         for (section, body) in body.chunks(C::SECTION).enumerate() {
             let scales = scales::<S, C, P>(simd, header, section);
             let x: [&[[f32; P]]; MR] = std::array::from_fn(|r| &x[r][at..at + body.len()]);
-            #[allow(
-                clippy::needless_range_loop,
-                reason = "one index runs through several slices of equal length"
-            )]
             for index in 0..body.len() {
                 let word = &body[index];
                 for p in 0..P {

@@ -14,7 +14,7 @@ use ragtune_core::adapters::{AdapterSet, AdapterStack, LowRank};
 use ragtune_core::device;
 use ragtune_core::models::{CausalLm, DECODER_FAMILIES, Positions};
 use ragtune_core::nn::{Context, Segments};
-use ragtune_core::weights::{Checkpoint, ModelFiles};
+use ragtune_core::weights::{Checkpoint, ModelFiles, Precision, quantise_checkpoint};
 use safetensors::tensor::{Dtype, TensorView, serialize};
 use serde_json::{Value, json};
 
@@ -345,6 +345,95 @@ fn every_family_carries_adapters_on_every_linear_layer() {
         assert_close(&share(&logits[..end]), &share(&expected[0]), 2e-5, &fixture.name);
         assert_close(&logits[end..], &base[1], 1e-5, &fixture.name);
         assert_ne!(base[0], expected[0], "{}", fixture.name);
+    }
+}
+
+/// A fixture's model four times as wide, with made-up weights: matrices are in groups of 64 columns and more.
+fn widened(fixture: &Fixture) -> (Value, Weights) {
+    let mut config = fixture.config.clone();
+    for field in [
+        "hidden_size",
+        "intermediate_size",
+        "head_dim",
+        "n_embd",
+        "n_inner",
+    ] {
+        if let Some(size) = config.get(field).and_then(Value::as_u64) {
+            config[field] = json!(4 * size);
+        }
+    }
+    if let Some(all) = config.get("num_local_experts").cloned() {
+        // A token that goes to other experts says something else, which is no matter of rounding.
+        config["num_experts_per_tok"] = all;
+    }
+    let (table, head) = tables(&fixture.model_type);
+    let gemma = fixture.model_type == "gemma3_text";
+    let widened = weights(fixture)
+        .into_iter()
+        .enumerate()
+        .map(|(number, (name, (shape, _)))| {
+            // Words, positions and experts keep their number.
+            let counted =
+                name == table || name == head || name.contains("wpe") || name.ends_with(".gate.weight");
+            let shape: Vec<usize> = shape
+                .iter()
+                .enumerate()
+                .map(|(axis, size)| if counted && axis == 0 { *size } else { 4 * size })
+                .collect();
+            let noise = noise(number as u64 + 7, shape.iter().product());
+            let is_norm = shape.len() == 1 && !name.ends_with("bias");
+            let values = match is_norm {
+                true => noise
+                    .iter()
+                    .map(|x| 0.1 * x + if gemma { 0.0 } else { 1.0 })
+                    .collect(),
+                false => noise.iter().map(|x| 0.2 * x).collect(),
+            };
+            (name, (shape, values))
+        });
+    let widened = widened.collect();
+    (config, widened)
+}
+
+#[test]
+fn every_family_keeps_fewer_bits() {
+    for fixture in families() {
+        let (config, weights) = widened(&fixture);
+        let whole = remade(&fixture, &config, &weights);
+        let expected = forward(&whole, &fixture.texts).concat();
+        let checkpoint = Checkpoint::from_bytes("m", safetensors(&weights)).unwrap();
+        let norm = |values: &mut dyn Iterator<Item = f32>| values.map(|x| x * x).sum::<f32>().sqrt();
+        let mut last = 0.0;
+        for (precision, bound) in [
+            (Precision::Bf16, 0.03),
+            (Precision::Int8, 0.06),
+            (Precision::Int4, 0.6),
+        ] {
+            let files = [
+                ("config.json", config.to_string().into_bytes()),
+                (
+                    "model.safetensors",
+                    quantise_checkpoint(&checkpoint, precision).unwrap(),
+                ),
+                (
+                    "tokenizer.json",
+                    std::fs::read(fixture.folder.join("tokenizer.json")).unwrap(),
+                ),
+            ];
+            let files = files.map(|(name, bytes)| (name, Cow::Owned(bytes)));
+            let lm = CausalLm::from_files(&ModelFiles::in_memory("m", files), &device::cpu()).unwrap();
+            let what = format!("{}, {precision}", fixture.name);
+            assert!(lm.report().unused.is_empty(), "{what}: {:?}", lm.report());
+            let found = forward(&lm, &fixture.texts).concat();
+            let differences = &mut found
+                .iter()
+                .zip(&expected)
+                .map(|(found, expected)| found - expected);
+            let error = norm(differences) / norm(&mut expected.iter().copied());
+            // Fewer bits say nearly the same, and the fewer the less so.
+            assert!(error < bound && error > last, "{what}: {error}");
+            last = error;
+        }
     }
 }
 

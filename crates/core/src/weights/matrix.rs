@@ -102,6 +102,19 @@ impl StoredMatrix {
         Ok(Self { dims, content })
     }
 
+    /// The matrix `[columns, rows]` in the same precision; int8 and int4 are rounded once more, because their groups run
+    /// along the other axis then.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn transposed(self, tensor: &str) -> Result<Self> {
+        let ([rows, columns], precision) = (self.dims, self.precision());
+        let weights = self.into_f32();
+        let column = |column: usize| weights.iter().skip(column).step_by(columns).copied();
+        let turned = (0..columns).flat_map(column).collect();
+        Self::new(tensor, turned, [columns, rows], precision)
+    }
+
     /// `[rows, columns]`.
     #[must_use]
     pub fn dims(&self) -> [usize; 2] {

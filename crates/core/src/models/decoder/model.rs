@@ -412,11 +412,10 @@ impl<'a, 'b> Parts<'a, 'b> {
 
     fn linear_weight(&self, path: &str, i: usize, o: usize, transposed: bool) -> Result<LinearWeight> {
         let name = format!("{path}.weight");
-        if !transposed {
-            let stored = self.loader.matrix(&name, [o, i])?;
-            return Ok(LinearWeight::from_stored(&stored, self.loader.device()));
-        }
-        let weight: Tensor<2> = self.loader.tensor(&name, [i, o])?;
-        Ok(LinearWeight::new(weight.transpose()))
+        let stored = match transposed {
+            false => self.loader.matrix(&name, [o, i])?,
+            true => self.loader.matrix(&name, [i, o])?.transposed(&name)?,
+        };
+        Ok(LinearWeight::from_stored(&stored, self.loader.device()))
     }
 }

@@ -62,7 +62,7 @@ fn prefill(lm: &CausalLm, sequences: &mut [&mut Sequence], active: &[usize]) -> 
     let mut length = lengths.iter().copied();
     let (ids, context) = packed(&chosen, |_| length.next().unwrap_or_default());
     let mut caches: Vec<&mut KvCache> = chosen.iter_mut().map(|sequence| &mut sequence.cache).collect();
-    lm.decoder().forward_cached(&ids, &mut caches, &context)?;
+    lm.read(&ids, &mut caches, &context)?;
     for (sequence, taken) in chosen.iter_mut().zip(lengths) {
         sequence.pending.drain(..taken);
     }

@@ -282,10 +282,12 @@ impl Checkpoint {
                 dtype => Content::F32(convert::to_f32(name, dtype, bytes)?),
             })
         };
-        read().map(Some).map_err(|source| Error::Checkpoint {
+        let content = read().map_err(|source| Error::Checkpoint {
             path: self.files[*file].path.clone(),
             source,
-        })
+        });
+        self.files[*file].bytes.release(entry.bytes.clone());
+        content.map(Some)
     }
 
     /// The scales or minima of a quantised tensor.

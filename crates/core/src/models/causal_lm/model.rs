@@ -137,6 +137,19 @@ impl CausalLm {
         })
     }
 
+    /// Reads tokens of each text into its cache, without asking what follows.
+    ///
+    /// # Shapes
+    /// `ids [t]`, one cache for each text.
+    ///
+    /// # Errors
+    /// As [`Decoder::forward_cached`].
+    pub fn read(&self, ids: &[u32], caches: &mut [&mut KvCache], context: &Context) -> Result<()> {
+        on_threads(self.decoder.device(), || {
+            self.decoder.forward_cached(ids, caches, context).map(drop)
+        })
+    }
+
     /// The logits of the token behind the last one of each text, whose earlier tokens its cache holds; see
     /// [`Decoder::forward_cached`]. Every text needs at least one new token.
     ///

@@ -95,7 +95,7 @@ fn perplexity(lm: &CausalLm, texts: &[Vec<u32>]) -> f64 {
             count += 1.0;
         }
     }
-    (sum / f64::from(count)).exp()
+    (sum / count).exp()
 }
 
 #[test]

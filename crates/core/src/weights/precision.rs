@@ -34,14 +34,15 @@ impl Precision {
     /// Every precision, the largest first.
     pub const ALL: [Self; 4] = [Self::F32, Self::Bf16, Self::Int8, Self::Int4];
 
-    /// Bits that a weight takes, with its share of scales.
+    /// Bits that a weight takes, with its share of its group: a scale for 64 weights in int8, a scale and a minimum for 32
+    /// in int4, 16 bits each.
     #[must_use]
     pub fn bits(self) -> f64 {
         match self {
             Self::F32 => 32.0,
             Self::Bf16 => 16.0,
-            Self::Int8 => 8.0 + 16.0 / 64.0,
-            Self::Int4 => 4.0 + 32.0 / 32.0,
+            Self::Int8 => 8.25,
+            Self::Int4 => 5.0,
         }
     }
 

@@ -8,6 +8,8 @@
     reason = "one index runs through several arrays of equal length"
 )]
 
+use std::marker::PhantomData;
+
 use pulp::{Simd, WithSimd};
 
 use super::coded::Code;
@@ -64,7 +66,7 @@ impl<K: Sink> WithSimd for PanelProduct<'_, K> {
 ///
 /// `rows [r, k rounded up]`, `matrix [k, n] -> [r, columns of the panel]`, into `sink`.
 pub struct CodedProduct<'a, C, K, const P: usize> {
-    pub code: C,
+    pub code: PhantomData<C>,
     pub rows: Rows<'a>,
     pub matrix: &'a Panels<u32>,
     pub panel: usize,

@@ -2,6 +2,8 @@
 //!
 //! Letters: `k` inner width, `n` columns of the product.
 
+use std::marker::PhantomData;
+
 use half::bf16;
 use pulp::Simd;
 
@@ -238,7 +240,7 @@ impl Packed {
 }
 
 fn coded<'a, C: Code<P>, K: Sink, const P: usize>(
-    code: C,
+    _code: C,
     matrix: &'a Panels<u32>,
     rows: Rows<'a>,
     panel: usize,
@@ -246,7 +248,7 @@ fn coded<'a, C: Code<P>, K: Sink, const P: usize>(
     sink: &'a mut K,
 ) -> CodedProduct<'a, C, K, P> {
     CodedProduct {
-        code,
+        code: PhantomData,
         rows,
         matrix,
         panel,

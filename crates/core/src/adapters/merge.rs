@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 use crate::kernels::LinearWeight;
 use crate::models::{CausalLm, Decoder};
 use crate::nn::{Embedding, LayerNorm, Linear, RmsNorm};
+use crate::weights::Precision;
 
 /// What was folded into a model; [`CausalLm::unmerge`] takes it out again.
 ///
@@ -37,7 +38,7 @@ enum Original {
 
 impl CausalLm {
     /// Folds adapters into the weights, so that the model computes with them at no cost. Weights that they do not
-    /// change stay shared with clones of the model.
+    /// change stay shared with clones of the model; those that they change are f32, also where the model's are rounded.
     ///
     /// ```no_run
     /// # fn of(lm: &ragtune_core::models::CausalLm) -> ragtune_core::Result<()> {
@@ -84,7 +85,9 @@ impl Decoder {
                     unties |= shapes.get(layer.slot()).is_some_and(|shape| shape.is_output);
                     let merged = stack.merged_linear(layer);
                     let original = std::mem::replace(layer, merged);
-                    originals.push(match stack.is_reversible(original.slot()) {
+                    // What was rounded is not computed back.
+                    let exact = original.linear_weight().precision() == Precision::F32;
+                    originals.push(match exact && stack.is_reversible(original.slot()) {
                         true => Original::LowRank,
                         false => Original::Linear(original),
                     });

@@ -5,6 +5,7 @@
 //! `RAGTUNE_PYTHON` names a Python with torch and transformers; without it ragtune runs alone. `RAGTUNE_MKL_PRELOAD` names
 //! a library that lets MKL take its fast path on processors that are not Intel's (benches/record says how it is made).
 //! `RAGTUNE_ROUNDS` (7), `RAGTUNE_TOKENS` (32 new tokens a round behind a prompt of 32), `RAGTUNE_PREFILL` (512).
+//! `RAGTUNE_DECODE_MODELS` names a folder in which the models are kept between runs; making them takes minutes.
 //! All engines take turns within a round; before each the memory bandwidth of the same threads is measured.
 
 mod decode_model;
@@ -53,7 +54,9 @@ fn main() -> Result<()> {
         .num_threads(threads)
         .build_global()?;
     let temporary = tempfile::tempdir()?;
-    let folder = |precision: Precision| -> PathBuf { temporary.path().join(precision.to_string()) };
+    let kept = std::env::var_os("RAGTUNE_DECODE_MODELS").map(PathBuf::from);
+    let root = kept.as_deref().unwrap_or(temporary.path());
+    let folder = |precision: Precision| root.join(precision.to_string());
     decode_model::write(&folder(Precision::F32))?;
     let mut own = Vec::new();
     for precision in Precision::ALL {

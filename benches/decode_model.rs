@@ -19,6 +19,9 @@ pub const VOCABULARY: usize = 49_152;
 
 /// Writes the model in f32.
 pub fn write(folder: &Path) -> Result<()> {
+    if folder.join(Checkpoint::FILE).exists() {
+        return Ok(());
+    }
     fs::create_dir_all(folder)?;
     let config = json!({
         "architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": HIDDEN,
@@ -75,6 +78,9 @@ pub fn write(folder: &Path) -> Result<()> {
 
 /// Writes the same model in another precision beside it.
 pub fn rewrite(from: &Path, to: &Path, precision: Precision) -> Result<()> {
+    if to.join(Checkpoint::FILE).exists() {
+        return Ok(());
+    }
     fs::create_dir_all(to)?;
     for file in ["config.json", "tokenizer.json"] {
         fs::copy(from.join(file), to.join(file))?;

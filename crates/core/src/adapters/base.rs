@@ -38,6 +38,20 @@ pub trait AdapterBase {
     fn device(&self) -> &Device;
 }
 
+impl<T: AdapterBase + ?Sized> AdapterBase for Arc<T> {
+    fn module_shapes(&self) -> &Arc<ModuleShapes> {
+        (**self).module_shapes()
+    }
+
+    fn modules(&self) -> Vec<Module<'_>> {
+        (**self).modules()
+    }
+
+    fn device(&self) -> &Device {
+        (**self).device()
+    }
+}
+
 /// A module that adapters can change.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]

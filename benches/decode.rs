@@ -4,7 +4,7 @@
 //!
 //! `RAGTUNE_PYTHON` names a Python with torch and transformers; without it ragtune runs alone. `RAGTUNE_MKL_PRELOAD` names
 //! a library that lets MKL take its fast path on processors that are not Intel's (benches/record says how it is made).
-//! `RAGTUNE_ROUNDS` (7), `RAGTUNE_TOKENS` (32 new tokens a round behind a prompt of 32), `RAGTUNE_PREFILL` (512).
+//! `RAGTUNE_PRECISIONS` (`f32,bf16,int8,int4`), `RAGTUNE_ROUNDS` (7), `RAGTUNE_TOKENS` (32 new tokens a round behind a prompt of 32), `RAGTUNE_PREFILL` (512).
 //! `RAGTUNE_DECODE_MODELS` names a folder in which the models are kept between runs; making them takes minutes.
 //! All engines take turns within a round; before each the memory bandwidth of the same threads is measured.
 
@@ -59,7 +59,11 @@ fn main() -> Result<()> {
     let folder = |precision: Precision| root.join(precision.to_string());
     decode_model::write(&folder(Precision::F32))?;
     let mut own = Vec::new();
-    for precision in Precision::ALL {
+    let chosen: Vec<Precision> = match std::env::var("RAGTUNE_PRECISIONS") {
+        Ok(names) => names.split(',').map(str::parse).collect::<std::result::Result<_, _>>()?,
+        Err(_) => Precision::ALL.to_vec(),
+    };
+    for precision in chosen {
         if precision != Precision::F32 {
             decode_model::rewrite(&folder(Precision::F32), &folder(precision), precision)?;
         }
@@ -104,7 +108,7 @@ fn main() -> Result<()> {
         println!("{}: {}", peer.name, peer.version);
     }
     println!(
-        "\n| engine | weights MB | ms a token | tokens/s | GB/s of weights | of best bandwidth | speed, f32 = 1 | prefill tokens/s | peak MB |"
+        "\n| engine | weights MB | ms a token | tokens/s | GB/s of weights | of best bandwidth | speed, the first = 1 | prefill tokens/s | peak MB |"
     );
     println!("|---|---|---|---|---|---|---|---|---|");
     let reference = median(own[0].decode.iter().map(|round| round.0));

@@ -261,7 +261,7 @@ proptest! {
         lengths in prop::collection::vec(1..80usize, 1..8),
         turns in prop::collection::vec(1..40usize, 0..4),
         context in 60..400usize,
-        answer_tokens in 0..60usize,
+        answer_tokens in 1..60usize,
         source_tokens in prop::option::of(0..200usize),
     ) {
         let hits: Vec<_> = lengths.iter().enumerate().map(|(at, length)| {

@@ -60,7 +60,10 @@ fn main() -> Result<()> {
     decode_model::write(&folder(Precision::F32))?;
     let mut own = Vec::new();
     let chosen: Vec<Precision> = match std::env::var("RAGTUNE_PRECISIONS") {
-        Ok(names) => names.split(',').map(str::parse).collect::<std::result::Result<_, _>>()?,
+        Ok(names) => names
+            .split(',')
+            .map(str::parse)
+            .collect::<std::result::Result<_, _>>()?,
         Err(_) => Precision::ALL.to_vec(),
     };
     for precision in chosen {

@@ -114,6 +114,8 @@ fn ask(args: &Args) -> Outcome {
     if question.trim().is_empty() {
         return Err("the question is empty".into());
     }
+    // A model that does not load says so before the documents are read.
+    let generator = writer(args)?;
     let base = open(args, &folder)?;
     match sync(&base, &folder) {
         Ok(report) => report_sync(&report),
@@ -124,7 +126,7 @@ fn ask(args: &Args) -> Outcome {
     }
 
     let mut rag = Rag::builder().retriever(base);
-    if let Some(generator) = writer(args)? {
+    if let Some(generator) = generator {
         let max_tokens = args.max_tokens.unwrap_or(512.min(generator.context_tokens() / 4));
         rag = rag
             .generate_options(GenerateOptions::default().with_max_tokens(max_tokens))

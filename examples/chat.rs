@@ -59,8 +59,14 @@ fn run(args: &Args) -> Outcome {
         if terminal {
             eprint!("> ");
         }
-        let Some(line) = lines.next().transpose()? else {
-            return Ok(());
+        let line = match lines.next() {
+            None => return Ok(()),
+            Some(Ok(line)) => line,
+            Some(Err(error)) if terminal && error.kind() == std::io::ErrorKind::InvalidData => {
+                eprintln!("this line is not UTF-8; it is left out");
+                continue;
+            }
+            Some(Err(error)) => return Err(error.into()),
         };
         match line.trim() {
             "" => continue,
@@ -79,7 +85,15 @@ fn run(args: &Args) -> Outcome {
             }
             message => conversation.push(Message::user(message)),
         }
-        sent = answer(&generator, &mut conversation, &options)?;
+        match answer(&generator, &mut conversation, &options) {
+            Ok(text) => sent = text,
+            // Somebody who sits there goes on; a script has to know.
+            Err(error) if terminal => {
+                eprintln!("error: {}", output::chain(error.as_ref()));
+                conversation.pop_if(|message| message.role == MessageRole::User);
+            }
+            Err(error) => return Err(error),
+        }
     }
 }
 

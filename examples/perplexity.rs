@@ -64,7 +64,7 @@ fn run(args: &Args) -> Outcome {
     if context > made_for {
         return Err(format!("the model was made for {made_for} tokens, not for windows of {context}").into());
     }
-    let stride = args.stride.unwrap_or(context.div_ceil(2));
+    let stride = args.stride.unwrap_or(context.div_ceil(2).max(2));
     let bar = progress::bar("tokens");
     let found = perplexity(
         &lm,

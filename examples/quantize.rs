@@ -58,8 +58,12 @@ fn run(args: &Args) -> Outcome {
     unfinished.push(".part");
     let unfinished = PathBuf::from(unfinished);
     let checkpoint = Checkpoint::open(&args.model)?;
-    fs::create_dir(&unfinished)
-        .map_err(|error| format!("cannot create {}: {error}", unfinished.display()))?;
+    fs::create_dir(&unfinished).map_err(|error| {
+        format!(
+            "cannot create {}: {error}; if a run that was stopped left it behind, delete it",
+            unfinished.display()
+        )
+    })?;
     let written = write(args, &checkpoint, &unfinished)
         .and_then(|bytes| Ok(fs::rename(&unfinished, &args.out).map(|()| bytes)?));
     if written.is_err() {

@@ -13,7 +13,7 @@ use ragtune::core::generation::LocalGenerator;
 use ragtune::core::models::CausalLm;
 use ragtune::core::text::{Constraint, Overflow};
 
-use crate::hub;
+use crate::{hub, output};
 
 /// Which language model an example uses, and where.
 #[derive(Args, Clone, Debug)]
@@ -46,6 +46,14 @@ impl ModelArgs {
             LocalGenerator::load(folder, &self.device.device()?)?.with_date(ChatDate::now_utc()?)?;
         if let Some(context_tokens) = self.context_tokens {
             generator = generator.with_context_tokens(context_tokens)?;
+        }
+        let unused = &generator.lm().report().unused;
+        if let Some(first) = unused.first() {
+            eprintln!(
+                "{} tensors of the checkpoint have no place in the model that config.json describes, {} first",
+                unused.len(),
+                output::printable(first)
+            );
         }
         let adapters = self.adapters(generator.lm())?;
         Ok(generator.with_adapters(adapters))

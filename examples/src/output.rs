@@ -1,6 +1,7 @@
 //! One JSON object on standard output, everything else on standard error.
 
 use std::error::Error;
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use serde::Serialize;
@@ -44,8 +45,9 @@ pub fn printable(text: &str) -> String {
 
 /// Prints the one object of a run with `--json`.
 pub fn json(object: &impl Serialize) -> Outcome {
-    println!("{}", serde_json::to_string_pretty(object)?);
-    Ok(())
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{}", serde_json::to_string_pretty(object)?)?;
+    Ok(out.flush()?)
 }
 
 #[cfg(test)]

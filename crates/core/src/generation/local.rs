@@ -14,7 +14,7 @@ use super::streams::{self, Pulled};
 use crate::adapters::AdapterStack;
 use crate::chat::{ChatDate, ChatOptions, ChatTemplate, RenderedPrompt};
 use crate::error::{Error, Result};
-use crate::models::CausalLm;
+use crate::models::{CausalLm, Positions};
 use crate::text::{
     GenerateOptions, Generation, Generator, Message, MessageRole, Prompt, TokenCount, TokenStream,
 };
@@ -136,12 +136,20 @@ impl LocalGenerator {
     /// A shorter context than the model was made for, or a longer one at the caller's own risk.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] for fewer than 2 tokens.
+    /// [`Error::InvalidArgument`] for fewer than 2 tokens, and for more than a model with a learned table of positions has.
     pub fn with_context_tokens(mut self, context_tokens: usize) -> Result<Self> {
         if context_tokens < 2 {
             return Err(Error::InvalidArgument {
                 argument: "context_tokens",
                 reason: format!("{context_tokens} tokens hold no prompt and answer"),
+            });
+        }
+        if let Positions::Learned(rows) = self.lm.config().positions
+            && context_tokens > rows
+        {
+            return Err(Error::InvalidArgument {
+                argument: "context_tokens",
+                reason: format!("{context_tokens} tokens, and the model has learned {rows} positions"),
             });
         }
         self.context_tokens = context_tokens;
@@ -255,7 +263,7 @@ impl LocalGenerator {
         let Room {
             prompt, max_tokens, ..
         } = limits::fit(prompt, options, self.context_tokens, starts_text)?;
-        let tokens = prompt.len() + max_tokens;
+        let tokens = prompt.len().saturating_add(max_tokens);
         let cache = match reuse {
             true => {
                 let mut prefixes = self.prefixes.lock().unwrap_or_else(PoisonError::into_inner);

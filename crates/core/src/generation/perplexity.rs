@@ -26,10 +26,10 @@ pub struct Perplexity {
 /// The perplexity of a sequence of tokens by a sliding window, as the documentation of transformers measures it
 /// (5.23, "Perplexity of fixed-length models"): windows of `context_tokens` begin every `stride` tokens; in each, only
 /// the tokens count that no earlier window has; the mean loss of a window weighs by the number of its counted tokens
-/// less one.
+/// less one, so that a small stride leaves a noticeable part of the text out of the measure.
 ///
 /// # Errors
-/// [`Error::InvalidArgument`] for fewer than two tokens, or a stride that is 0 or larger than the window; and those of
+/// [`Error::InvalidArgument`] for fewer than two tokens, or a stride that is below 2 or larger than the window; and those of
 /// the model.
 pub fn perplexity(
     lm: &CausalLm,
@@ -39,11 +39,12 @@ pub fn perplexity(
     adapters: &AdapterStack,
     mut progress: impl FnMut(usize, usize),
 ) -> Result<Perplexity> {
-    if stride == 0 || stride > context_tokens || context_tokens < 2 {
+    if stride < 2 || stride > context_tokens {
         return Err(Error::InvalidArgument {
             argument: "stride",
             reason: format!(
-                "it is {stride}; it must be from 1 to the window of {context_tokens} tokens (at least 2)"
+                "it is {stride}; it must be from 2 to the window of {context_tokens} tokens: of each window's new tokens \
+                 one does not count, as in transformers"
             ),
         });
     }

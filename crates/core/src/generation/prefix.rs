@@ -53,7 +53,8 @@ impl Prefixes {
         let room = match self.limit {
             0 => tokens,
             _ => tokens
-                .next_power_of_two()
+                .checked_next_power_of_two()
+                .unwrap_or(tokens)
                 .max(MIN_CACHE_TOKENS)
                 .min(context_tokens.max(tokens)),
         };

@@ -6,14 +6,19 @@ use burn::tensor::{Device, Tensor};
 
 /// Rows that a windowed cache has room for beyond its window, so that rows are moved to the front only once in so many.
 const SLACK_ROWS: usize = 512;
+/// Rows that are allocated at first at most; a longer sequence doubles the memory as it grows, so that a generous limit
+/// on the length of an answer costs nothing until it is used.
+const FIRST_ROWS: usize = 4096;
 
-/// Keys and values of one layer, in memory that is allocated once.
+/// Keys and values of one layer, in memory that is allocated before it is needed.
 ///
 /// A layer with a sliding window keeps only what its window can still see.
 #[derive(Clone, Debug)]
 pub struct LayerCache {
     width: usize,
     window: Option<usize>,
+    /// Rows that are allocated at most, unless one pass brings more.
+    max_rows: usize,
     /// Position of the first row that is held.
     first: usize,
     /// Rows that are held.
@@ -26,10 +31,12 @@ impl LayerCache {
     /// A cache for up to `max_tokens` tokens of rows of `width = g d` components.
     #[must_use]
     pub fn new(width: usize, max_tokens: usize, window: Option<usize>, device: &Device) -> Self {
-        let rows = Self::rows_for(max_tokens, window);
+        let max_rows = Self::rows_for(max_tokens, window);
+        let rows = max_rows.min(FIRST_ROWS);
         Self {
             width,
             window,
+            max_rows,
             first: 0,
             held: 0,
             keys: Tensor::zeros([rows, width], device),
@@ -37,7 +44,7 @@ impl LayerCache {
         }
     }
 
-    /// Bytes that a cache of this shape allocates.
+    /// Bytes that a cache of this shape takes when it is full.
     #[must_use]
     pub fn bytes_for(width: usize, max_tokens: usize, window: Option<usize>) -> usize {
         let rows = Self::rows_for(max_tokens, window);
@@ -105,13 +112,16 @@ impl LayerCache {
         let [t, _] = keys.dims();
         let rows = self.keys.dims()[0];
         if self.held + t > rows {
-            // What no coming query can see goes; if that is not enough, the memory grows.
+            // The memory grows to its limit; from there on, what no coming query can see goes.
             let kept = match self.window {
-                Some(window) => self.held.min(window.saturating_sub(1)),
-                None => self.held,
+                Some(window) if self.held + t > self.max_rows => self.held.min(window.saturating_sub(1)),
+                _ => self.held,
             };
             let dropped = self.held - kept;
-            let grown = rows.max(kept + t);
+            let grown = match kept + t > rows {
+                true => (kept + t).max(self.max_rows.min(2 * rows)),
+                false => rows,
+            };
             for store in [&mut self.keys, &mut self.values] {
                 let mut fresh = Tensor::zeros([grown, self.width], &store.device());
                 if kept > 0 {

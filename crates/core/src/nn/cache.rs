@@ -24,7 +24,7 @@ impl KvCache {
         let layer = |window: &Option<usize>| LayerCache::new(width, max_tokens, *window, device);
         Self {
             layers: windows.iter().map(layer).collect(),
-            tokens: Vec::with_capacity(max_tokens),
+            tokens: Vec::new(),
             rotated_for: 0,
             max_tokens,
         }

@@ -103,16 +103,17 @@ impl ModelFiles {
             return Ok(files.get(name).map(|bytes| Cow::Borrowed(bytes.as_slice())));
         }
         let path = self.path(name);
-        let file = match std::fs::File::open(&path) {
-            Ok(file) => file,
+        // Asked before opening: to open a pipe waits for somebody who writes.
+        let metadata = match std::fs::metadata(&path) {
+            Ok(metadata) => metadata,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(source) => return Err(Error::io(path, source)),
         };
-        let metadata = file.metadata().map_err(|source| Error::io(&path, source))?;
         if !metadata.is_file() || metadata.len() > MAX_FILE_BYTES {
             let reason = format!("it is not a regular file of at most {MAX_FILE_BYTES} bytes");
             return Err(Error::io(path, std::io::Error::other(reason)));
         }
+        let file = std::fs::File::open(&path).map_err(|source| Error::io(&path, source))?;
         let mut bytes = Vec::with_capacity(metadata.len() as usize);
         file.take(MAX_FILE_BYTES)
             .read_to_end(&mut bytes)

@@ -31,8 +31,8 @@ pub(super) enum Bytes {
 impl Bytes {
     /// Maps a regular file.
     pub(super) fn map(path: &Path) -> Result<Self> {
-        let file = File::open(path).map_err(|source| Error::io(path, source))?;
-        let metadata = file.metadata().map_err(|source| Error::io(path, source))?;
+        // Asked before opening: to open a pipe waits for somebody who writes.
+        let metadata = std::fs::metadata(path).map_err(|source| Error::io(path, source))?;
         if !metadata.is_file() {
             let source = std::io::Error::other("it is not a regular file");
             return Err(Error::io(path, source));
@@ -40,6 +40,7 @@ impl Bytes {
         if metadata.len() == 0 {
             return Ok(Self::Static(&[]));
         }
+        let file = File::open(path).map_err(|source| Error::io(path, source))?;
         // SAFETY: the mapping is private to this process and read-only; see the module's first lines for the rest.
         let mapped = unsafe { Mmap::map(&file) }.map_err(|source| Error::io(path, source))?;
         Ok(Self::Mapped(Arc::new(mapped)))

@@ -507,3 +507,19 @@ fn cross_encoders_need_a_head_of_one_or_two_classes() {
     let error = CrossEncoder::load(folder.path(), &device::cpu()).unwrap_err();
     assert!(message(&error).contains("1 (relevance) or 2"), "{error}");
 }
+
+/// Opening a pipe would wait for somebody who writes.
+#[cfg(unix)]
+#[test]
+fn a_pipe_is_refused_at_once() {
+    for name in ["config.json", "model.safetensors"] {
+        let folder = copy();
+        let path = folder.path().join(name);
+        std::fs::remove_file(&path).unwrap();
+        let made = std::process::Command::new("mkfifo").arg(&path).status().unwrap();
+        assert!(made.success());
+        let error = load(folder.path()).unwrap_err();
+        assert!(message(&error).contains(name), "{}", message(&error));
+        assert!(message(&error).contains("regular file"), "{}", message(&error));
+    }
+}

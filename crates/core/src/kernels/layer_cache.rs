@@ -184,3 +184,48 @@ fn write_rows(store: Tensor<2>, at: usize, new: Tensor<2>) -> Tensor<2> {
     };
     store.slice_assign([at..at + t, 0..width], new)
 }
+
+#[cfg(all(test, feature = "cpu"))]
+mod tests {
+    use super::*;
+    use crate::device;
+    use burn::tensor::TensorData;
+
+    /// Rows of two components that say their position.
+    fn numbered(from: usize, rows: usize) -> Tensor<2> {
+        let values: Vec<f32> = (from..from + rows)
+            .flat_map(|at| [at as f32, -(at as f32)])
+            .collect();
+        Tensor::from_data(TensorData::new(values, [rows, 2]), &device::cpu())
+    }
+
+    fn firsts(rows: Tensor<2>) -> Vec<f32> {
+        rows.into_data().iter::<f32>().step_by(2).collect()
+    }
+
+    #[test]
+    fn memory_grows_with_the_sequence_and_windows_drop_only_what_is_past() {
+        let limit = 3 * FIRST_ROWS;
+        for window in [None, Some(FIRST_ROWS + 100)] {
+            let mut cache = LayerCache::new(2, limit, window, &device::cpu());
+            assert_eq!(cache.bytes(), 2 * FIRST_ROWS * 2 * size_of::<f32>());
+            for from in (0..limit).step_by(SLACK_ROWS) {
+                cache.append(numbered(from, SLACK_ROWS), numbered(from, SLACK_ROWS));
+                assert_eq!(cache.len(), from + SLACK_ROWS);
+                let (keys, values) = cache.rows();
+                let seen: Vec<f32> = (cache.first()..cache.len()).map(|at| at as f32).collect();
+                assert_eq!(firsts(keys), seen);
+                assert_eq!(firsts(values), seen);
+                let visible = window.map_or(0, |window| (cache.len() + 1).saturating_sub(window));
+                assert!(cache.first() <= visible);
+            }
+            assert!(cache.bytes() <= LayerCache::bytes_for(2, limit, window));
+        }
+    }
+
+    #[test]
+    fn a_limit_beyond_all_memory_costs_nothing() {
+        let cache = LayerCache::new(64, usize::MAX, None, &device::cpu());
+        assert_eq!(cache.bytes(), 2 * FIRST_ROWS * 64 * size_of::<f32>());
+    }
+}

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::table;
 use ragtune::core::models::{Decoder, DecoderConfig, Positions};
-use ragtune::core::weights::ModelFiles;
+use ragtune::core::weights::{ModelFiles, Precision};
 use serde_json::json;
 
 use super::folder::Found;
@@ -12,14 +12,6 @@ use super::tensors::{Tensors, size, thousands};
 
 /// Names of tables of words and output layers, in any family.
 const TABLES: [&str; 5] = ["embed_tokens", "embed_in", "embed_out", "wte", "lm_head"];
-/// Precisions by name: bits of a weight in a matrix, and in a table of words, with its share of scales (docs/formats.md).
-/// Tables are never below int8.
-const PRECISIONS: [(&str, f64, f64); 4] = [
-    ("f32", 32.0, 32.0),
-    ("bf16", 16.0, 16.0),
-    ("int8", 8.25, 8.25),
-    ("int4", 5.0, 8.25),
-];
 /// Context lengths that are shown when none is asked for, as far as the model goes.
 const CONTEXTS: [usize; 5] = [2_048, 8_192, 32_768, 131_072, 1_048_576];
 
@@ -31,9 +23,11 @@ pub fn find(files: &ModelFiles, contexts: &[usize]) -> Result<Found, Box<dyn std
     let tensors = Tensors::count(&checkpoint, is_table, is_copy);
 
     let contexts = contexts_of(&config, contexts);
-    let weights = PRECISIONS.map(|(name, of_matrices, of_tables)| {
-        let bits = tensors.matrices as f64 * of_matrices + tensors.tables as f64 * of_tables;
-        (name, (bits / 8.0) as u64 + tensors.rest * 4)
+    let weights = Precision::ALL.map(|precision| {
+        // Tables of words are never below int8.
+        let of_tables = precision.bits().max(Precision::Int8.bits());
+        let bits = tensors.matrices as f64 * precision.bits() + tensors.tables as f64 * of_tables;
+        (precision.to_string(), (bits / 8.0) as u64 + tensors.rest * 4)
     });
     let memory: Vec<_> = contexts
         .iter()
@@ -41,12 +35,12 @@ pub fn find(files: &ModelFiles, contexts: &[usize]) -> Result<Found, Box<dyn std
             let cache = config.cache_bytes(context) as u64;
             let totals: BTreeMap<&str, u64> = weights
                 .iter()
-                .map(|(name, bytes)| (*name, bytes.saturating_add(cache)))
+                .map(|(name, bytes)| (name.as_str(), bytes.saturating_add(cache)))
                 .collect();
             json!({"context": context, "cache": cache, "total": totals})
         })
         .collect();
-    let by_precision = BTreeMap::from(weights);
+    let by_precision = BTreeMap::from(weights.clone());
     let windows: Vec<Option<usize>> = config.layers.iter().map(|layer| layer.sliding_window).collect();
     let json = json!({
         "kind": "language model",
@@ -94,7 +88,7 @@ fn positions(config: &DecoderConfig) -> &'static str {
     }
 }
 
-fn text(config: &DecoderConfig, tensors: &Tensors, weights: &[(&str, u64)], contexts: &[usize]) -> String {
+fn text(config: &DecoderConfig, tensors: &Tensors, weights: &[(String, u64)], contexts: &[usize]) -> String {
     let mut text = format!(
         "architecture  {}, {} layers, hidden width {}, feed-forward width {}, {} heads of {}, {} of keys and values, \
          vocabulary {}\n",
@@ -134,7 +128,7 @@ fn text(config: &DecoderConfig, tensors: &Tensors, weights: &[(&str, u64)], cont
     text += "\nmemory for weights and the cache of one text; matrices in the precision of the column, with it tables of \
              words in int8 beside int4, the rest in f32\n";
     let mut header = vec!["context", "cache"];
-    header.extend(weights.iter().map(|(name, _)| *name));
+    header.extend(weights.iter().map(|(name, _)| name.as_str()));
     let row = |context: usize| {
         let cache = match context {
             0 => 0,

@@ -48,7 +48,7 @@ impl KvCache {
         self.tokens.is_empty()
     }
 
-    /// Tokens that it has room for.
+    /// Tokens that it was made for; its memory grows to that as it fills.
     #[must_use]
     pub fn max_tokens(&self) -> usize {
         self.max_tokens

@@ -1,11 +1,14 @@
 //! The folders of `fixtures/decoder`, loaded, and what tests do with them.
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
+use std::borrow::Cow;
+use std::error::Error as _;
 use std::path::{Path, PathBuf};
 
-use ragtune_core::device;
 use ragtune_core::models::CausalLm;
 use ragtune_core::nn::{Context, Segments};
+use ragtune_core::weights::ModelFiles;
+use ragtune_core::{Error, device};
 use serde_json::Value;
 
 /// A tiny model, and what transformers says of it.
@@ -97,4 +100,43 @@ pub fn assert_close(found: &[f32], expected: &[f32], tolerance: f32, what: &str)
             "{what}: component {i} is {found}, not {expected} ({far})"
         );
     }
+}
+
+/// The files of a fixture's folder.
+pub fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
+    std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .map(|path| {
+            let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+            (name, std::fs::read(path).unwrap())
+        })
+        .collect()
+}
+
+/// The same files, one of them replaced.
+pub fn with(files: &[(String, Vec<u8>)], name: &str, bytes: &[u8]) -> ModelFiles {
+    assert!(files.iter().any(|(found, _)| found == name), "{name}");
+    ModelFiles::in_memory(
+        "m",
+        files.iter().map(|(found, old)| {
+            let bytes = if found == name {
+                bytes.to_vec()
+            } else {
+                old.clone()
+            };
+            (found.as_str(), Cow::Owned(bytes))
+        }),
+    )
+}
+
+/// An error with all its causes, as a user would read it.
+pub fn message(error: &Error) -> String {
+    let mut message = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        message += &format!(": {error}");
+        cause = error.source();
+    }
+    message
 }

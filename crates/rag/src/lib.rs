@@ -21,7 +21,7 @@ mod words;
 
 pub use ragtune_core as core;
 pub use ragtune_retrieve as retrieve;
-#[cfg(feature = "models")]
+#[cfg(feature = "train")]
 pub use ragtune_train as train;
 
 pub use answer::{Abstention, Answer, Citation, Source, Trace};

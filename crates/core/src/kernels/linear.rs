@@ -4,6 +4,8 @@
 
 use burn::tensor::Tensor;
 
+#[cfg(feature = "autodiff")]
+use super::linear_gradient;
 use super::{Activation, LinearWeight, activation};
 
 /// `activation(x weight^T + bias)`.
@@ -18,6 +20,14 @@ pub fn linear(
     bias: Option<&Tensor<1>>,
     activation: Option<Activation>,
 ) -> Tensor<2> {
+    #[cfg(feature = "autodiff")]
+    if linear_gradient::is_tracked(&x, [(weight, bias)]) {
+        let y = linear_gradient::linear(x, weight, bias);
+        return match activation {
+            Some(kind) => super::activate(y, kind),
+            None => y,
+        };
+    }
     #[cfg(feature = "cpu")]
     let x = match fused::run(x, [(weight, None, bias, activation)]) {
         Ok([y]) => return y,
@@ -36,6 +46,10 @@ pub fn linear_each<const N: usize>(
     x: Tensor<2>,
     maps: [(&LinearWeight, Option<&Tensor<1>>); N],
 ) -> [Tensor<2>; N] {
+    #[cfg(feature = "autodiff")]
+    if linear_gradient::is_tracked(&x, maps) {
+        return maps.map(|(weight, bias)| linear(x.clone(), weight, bias, None));
+    }
     #[cfg(feature = "cpu")]
     let x = match fused::run(x, maps.map(|(weight, bias)| (weight, None, bias, None))) {
         Ok(y) => return y,
@@ -56,6 +70,11 @@ pub fn linear_gated(
     up: (&LinearWeight, Option<&Tensor<1>>),
     activation: Activation,
 ) -> Tensor<2> {
+    #[cfg(feature = "autodiff")]
+    if linear_gradient::is_tracked(&x, [gate, up]) {
+        let gate = linear(x.clone(), gate.0, gate.1, None);
+        return super::gated(gate, linear(x, up.0, up.1, None), activation);
+    }
     #[cfg(feature = "cpu")]
     let x = match fused::run(x, [(up.0, Some(gate), up.1, Some(activation))]) {
         Ok([y]) => return y,

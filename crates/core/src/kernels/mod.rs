@@ -14,14 +14,22 @@ mod attention;
 mod cpu;
 mod embedding;
 mod gated;
+#[cfg(feature = "autodiff")]
+mod gradient;
 mod layer_cache;
 mod layer_norm;
 mod linear;
+#[cfg(feature = "autodiff")]
+mod linear_gradient;
+#[cfg(feature = "autodiff")]
+mod matmul;
 mod rms_norm;
 mod rotary;
 mod threads;
 #[cfg(all(test, feature = "cpu"))]
 mod twins;
+#[cfg(all(test, feature = "autodiff", feature = "cpu"))]
+mod twins_gradient;
 mod weight;
 
 pub use activation::{Activation, activate};

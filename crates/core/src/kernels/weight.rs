@@ -164,6 +164,36 @@ impl LinearWeight {
         }
     }
 
+    /// The weight itself where its gradient is wanted.
+    #[cfg(feature = "autodiff")]
+    pub(super) fn tracked(&self) -> Option<&Tensor<2>> {
+        match &self.storage {
+            Storage::Plain(weight) => weight.is_tracked().then_some(weight),
+            #[cfg(feature = "cpu")]
+            Storage::Packed(_) => None,
+        }
+    }
+
+    /// The same values without a record, in the form that its device multiplies with.
+    #[cfg(feature = "autodiff")]
+    pub(super) fn untracked(&self) -> Self {
+        match &self.storage {
+            Storage::Plain(weight) => Self::new((**weight).clone().inner()),
+            #[cfg(feature = "cpu")]
+            Storage::Packed(_) => self.clone(),
+        }
+    }
+
+    /// `rows weight`, the way back through the layer, without a record.
+    ///
+    /// # Shapes
+    ///
+    /// `rows [t, o] -> [t, i]`.
+    #[cfg(feature = "autodiff")]
+    pub(super) fn times(&self, rows: Tensor<2>) -> Tensor<2> {
+        super::matmul::times(rows, self.to_tensor().inner())
+    }
+
     /// The packed form, where the weight has it.
     #[cfg(feature = "cpu")]
     pub(super) fn packed(&self) -> Option<&Packed> {

@@ -11,6 +11,8 @@ mod coded_product;
 mod embedding;
 mod layer_norm;
 mod linear;
+#[cfg(feature = "autodiff")]
+mod matmul;
 mod packed;
 mod panels;
 mod pointwise;
@@ -26,6 +28,8 @@ pub(super) use cached_attention::{Cached, attention_cached, write_rows};
 pub(super) use embedding::embedding;
 pub(super) use layer_norm::layer_norm;
 pub(super) use linear::{Map, linear};
+#[cfg(feature = "autodiff")]
+pub(super) use matmul::{times, transposed_times};
 pub(super) use packed::Packed;
 pub(super) use pointwise::{activate, gated};
 pub(super) use rms_norm::rms_norm;

@@ -43,6 +43,22 @@ impl Panels {
         panels
     }
 
+    /// Packs `matrix [k, n]`.
+    pub fn pack_rows(matrix: Rows<'_>) -> Self {
+        let mut panels = Self::empty();
+        panels.resize(matrix.len(), matrix.width(), Arch::new().dispatch(Lanes));
+        let (k, n, lanes, start) = (panels.k, panels.n, panels.lanes, panels.start);
+        let whole = (PANEL_VECTORS * lanes * k).max(1);
+        let used = n.next_multiple_of(lanes) * k;
+        panels.data[start..start + used]
+            .par_chunks_mut(whole)
+            .enumerate()
+            .for_each(|(panel, target)| {
+                copy(matrix, panel * PANEL_VECTORS * lanes, target.len() / k, target)
+            });
+        panels
+    }
+
     /// Replaces the content by the transpose of `matrix [n, k]`; the memory is kept.
     #[inline(always)]
     pub fn fill_transposed<S: Simd>(&mut self, _simd: S, matrix: Rows<'_>) {
@@ -64,13 +80,8 @@ impl Panels {
         for panel in 0..self.panels() {
             let width = self.panel_vectors(panel) * lanes;
             let first = panel * PANEL_VECTORS * lanes;
-            let used = width.min(self.n - first);
             let at = self.start + first * k;
-            let target = &mut self.data[at..at + width * k];
-            for (index, step) in target.chunks_exact_mut(width).enumerate() {
-                step[..used].copy_from_slice(&matrix.row(index)[first..first + used]);
-                step[used..].fill(0.0);
-            }
+            copy(matrix, first, width, &mut self.data[at..at + width * k]);
         }
     }
 
@@ -158,6 +169,11 @@ impl<T: Copy + Default> Panels<T> {
         self.k
     }
 
+    /// Columns of the product `n`.
+    pub fn n(&self) -> usize {
+        self.n
+    }
+
     /// Number of panels.
     #[inline(always)]
     pub fn panels(&self) -> usize {
@@ -209,6 +225,16 @@ impl<T: Copy + Default> Panels<T> {
 impl<T> std::fmt::Debug for Panels<T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Panels({} x {})", self.k, self.n)
+    }
+}
+
+/// Writes columns of `matrix [k, n]` from column `first` on as those of a panel of the given width.
+#[inline(always)]
+fn copy(matrix: Rows<'_>, first: usize, width: usize, target: &mut [f32]) {
+    let used = width.min(matrix.width() - first);
+    for (index, step) in target.chunks_exact_mut(width).enumerate() {
+        step[..used].copy_from_slice(&matrix.row(index)[first..first + used]);
+        step[used..].fill(0.0);
     }
 }
 

@@ -1,1 +1,10 @@
-//! Fine-tuning. Nothing here yet; the README says what works today.
+//! Fine-tuning: data, what is trained, objectives, the trainer.
+//!
+//! The way of a training example: a [`data`] record is read from a file and cleaned, `encode` turns it
+//! into tokens with targets, [`batch`] says which examples make a step.
+
+pub mod batch;
+pub mod data;
+pub mod error;
+
+pub use error::{Error, Result};

@@ -36,6 +36,11 @@ pub trait AdapterBase {
 
     /// The device that the weights are on.
     fn device(&self) -> &Device;
+
+    /// The slots of the table of words and of the output layer where the two are one weight.
+    fn tied(&self) -> Option<(&str, &str)> {
+        None
+    }
 }
 
 impl<T: AdapterBase + ?Sized> AdapterBase for Arc<T> {
@@ -49,6 +54,10 @@ impl<T: AdapterBase + ?Sized> AdapterBase for Arc<T> {
 
     fn device(&self) -> &Device {
         (**self).device()
+    }
+
+    fn tied(&self) -> Option<(&str, &str)> {
+        (**self).tied()
     }
 }
 

@@ -17,6 +17,7 @@ pub struct LowRank {
     b: LinearWeight,
     bias: Option<Tensor<1>>,
     scaling: f64,
+    dropout: f64,
     decomposed: Option<Decomposed>,
 }
 
@@ -63,6 +64,7 @@ impl LowRank {
             b: LinearWeight::new(b),
             bias: None,
             scaling,
+            dropout: 0.0,
             decomposed: None,
         }
     }
@@ -75,6 +77,13 @@ impl LowRank {
     #[must_use]
     pub fn with_bias(mut self, bias: Tensor<1>) -> Self {
         self.bias = Some(bias);
+        self
+    }
+
+    /// Leaves out a share of the inputs in passes that train, from 0 to below 1, and scales the others up.
+    #[must_use]
+    pub fn with_dropout(mut self, dropout: f64) -> Self {
+        self.dropout = dropout;
         self
     }
 

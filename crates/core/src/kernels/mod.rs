@@ -9,6 +9,7 @@
 )]
 
 mod activation;
+mod adamw;
 mod attention;
 #[cfg(feature = "cpu")]
 mod cpu;
@@ -33,6 +34,7 @@ mod twins_gradient;
 mod weight;
 
 pub use activation::{Activation, activate};
+pub use adamw::{AdamWStep, adamw, square_sum};
 pub use attention::{AttentionOptions, attention, attention_cached};
 pub use embedding::embedding;
 pub use gated::gated;

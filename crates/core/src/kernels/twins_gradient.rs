@@ -62,6 +62,22 @@ proptest! {
     }
 
     #[test]
+    fn a_step_of_the_optimiser_is_its_twin(n in 1usize..40_000, step in 1usize..50, seed in 0u64..1000) {
+        let plain = |offset: u64| tracked::<1>(seed + offset, [n]).inner();
+        let step = super::AdamWStep {
+            rate: 1e-2, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.1, step, scale: 0.5,
+        };
+        let second = plain(3).abs();
+        let ours = super::adamw(plain(0), plain(1), plain(2), second.clone(), step);
+        let twin = super::adamw::composed(plain(0), plain(1), plain(2), second, step);
+        close("weights", &ours.0, &twin.0)?;
+        close("first", &ours.1, &twin.1)?;
+        close("second", &ours.2, &twin.2)?;
+        let exact: f64 = values(seed, n).iter().map(|value| f64::from(*value).powi(2)).sum();
+        prop_assert!((super::square_sum(&plain(0)) - exact).abs() < 1e-9 * exact);
+    }
+
+    #[test]
     fn a_frozen_weight_gets_no_gradient(t in 1usize..20, i in 1usize..70, o in 1usize..70, seed in 0u64..1000) {
         let (x, w) = (tracked(seed, [t, i]), tracked(seed + 1, [o, i]));
         let frozen = LinearWeight::new(w.clone().inner());

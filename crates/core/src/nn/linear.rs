@@ -9,6 +9,7 @@ use crate::{
     Error, Result,
     adapters::AdapterStack,
     kernels::{self, LinearWeight},
+    weights::Precision,
 };
 
 /// `x weight^T + bias`, always on rows: callers flatten to `[t, i]` first, so that no weight is ever copied.
@@ -95,6 +96,12 @@ impl Linear {
     #[must_use]
     pub fn out_features(&self) -> usize {
         self.weight.dims()[0]
+    }
+
+    /// The precision that the weight is kept in.
+    #[must_use]
+    pub fn precision(&self) -> Precision {
+        self.weight.precision()
     }
 
     /// The weight as checkpoints store it; on the CPU, where it is kept packed, a copy.

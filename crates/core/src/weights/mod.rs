@@ -30,4 +30,4 @@ pub use precision::Precision;
 pub use quantise::{QuantisedMatrix, quantise};
 pub use rewrite::{quantise_checkpoint, quantise_to_file};
 pub use save::FloatType;
-pub(crate) use suggest::nearest;
+pub use suggest::nearest;

@@ -8,11 +8,13 @@ const MAX_CANDIDATES: usize = 16_384;
 const MAX_DISTANCE_SHARE: f32 = 0.34;
 
 /// The nearest candidates by edit distance, nearest first, ties by name; at most `limit`.
-pub(crate) fn nearest<'a>(
-    name: &str,
-    candidates: impl IntoIterator<Item = &'a str>,
-    limit: usize,
-) -> Vec<String> {
+///
+/// ```
+/// use ragtune_core::weights::nearest;
+/// assert_eq!(nearest("q_prj", ["q_proj", "down_proj"], 3), ["q_proj"]);
+/// ```
+#[must_use]
+pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>, limit: usize) -> Vec<String> {
     let name = bytes(name);
     let allowed = (name.len() as f32 * MAX_DISTANCE_SHARE).ceil() as usize;
     let mut near: Vec<(usize, &str)> = candidates

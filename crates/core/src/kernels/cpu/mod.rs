@@ -3,6 +3,7 @@
 //! Vector code is written once against [`pulp::Simd`] and compiled for AVX-512, AVX2, NEON and plain scalars; which of
 //! them runs is found out at run time. Work is divided among the threads of the current rayon pool.
 
+mod adamw;
 mod attention;
 mod blocks;
 mod cached_attention;
@@ -23,6 +24,7 @@ mod rows;
 mod tensor;
 mod vector_math;
 
+pub(super) use adamw::{adamw, square_sum};
 pub(super) use attention::attention;
 pub(super) use cached_attention::{Cached, attention_cached, write_rows};
 pub(super) use embedding::embedding;

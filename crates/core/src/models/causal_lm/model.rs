@@ -185,4 +185,8 @@ impl AdapterBase for CausalLm {
     fn device(&self) -> &Device {
         AdapterBase::device(&self.decoder)
     }
+
+    fn tied(&self) -> Option<(&str, &str)> {
+        self.decoder.tied()
+    }
 }

@@ -348,6 +348,11 @@ impl AdapterBase for Decoder {
     fn device(&self) -> &Device {
         &self.device
     }
+
+    fn tied(&self) -> Option<(&str, &str)> {
+        let tied = self.config.tie_word_embeddings;
+        tied.then(|| (self.embed_tokens.slot(), self.lm_head.slot()))
+    }
 }
 
 /// Row numbers as a tensor.

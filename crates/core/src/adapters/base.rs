@@ -87,6 +87,17 @@ pub(crate) enum ModuleMut<'a> {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ModuleShapes {
     shapes: BTreeMap<String, ModuleShape>,
+    prefix: Option<Prefix>,
+}
+
+/// What PEFT may put in front of the slots of a bare model.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Prefix {
+    text: String,
+    /// The whole path of each slot that has it.
+    paths: BTreeMap<String, String>,
+    /// Whether it is written too.
+    written: bool,
 }
 
 /// The shape of one module.
@@ -182,7 +193,34 @@ impl ModuleShapes {
         };
         Self {
             shapes: modules.iter().map(shape).collect(),
+            prefix: None,
         }
+    }
+
+    /// Says that PEFT knows the modules that `inside` names by a path in front of which the prefix of the bare model
+    /// stands (`bert.encoder...`), as where it is trained with a head around it.
+    #[must_use]
+    pub fn with_prefix(self, prefix: &str, inside: impl Fn(&str) -> bool) -> Self {
+        self.prefixed(prefix, inside, true)
+    }
+
+    /// As [`with_prefix`](Self::with_prefix), for a bare model: adapters are read with the prefix and without it, and
+    /// written without.
+    #[must_use]
+    pub fn with_optional_prefix(self, prefix: &str, inside: impl Fn(&str) -> bool) -> Self {
+        self.prefixed(prefix, inside, false)
+    }
+
+    fn prefixed(mut self, prefix: &str, inside: impl Fn(&str) -> bool, written: bool) -> Self {
+        let slots = self.shapes.keys().filter(|slot| inside(slot));
+        self.prefix = Some(Prefix {
+            text: prefix.to_owned(),
+            paths: slots
+                .map(|slot| (slot.clone(), format!("{prefix}{slot}")))
+                .collect(),
+            written,
+        });
+        self
     }
 
     /// The shape of the module at a slot.
@@ -196,21 +234,43 @@ impl ModuleShapes {
         self.shapes.iter().map(|(slot, shape)| (slot.as_str(), *shape))
     }
 
-    /// The path by which PEFT knows the module at a slot.
-    pub(super) fn path<'s>(&self, slot: &'s str) -> &'s str {
+    /// The path by which PEFT knows the module at a slot, as adapters are written.
+    pub(super) fn path<'s>(&'s self, slot: &'s str) -> &'s str {
+        let written = self.prefix.as_ref().is_some_and(|prefix| prefix.written);
         match self.get(slot) {
             Some(shape) if shape.is_output => OUTPUT,
-            _ => slot,
+            _ => self.path_in(slot, written),
         }
+    }
+
+    /// The path of a slot in an adapter whose paths have the prefix of the bare model, or have not.
+    pub(super) fn path_in<'s>(&'s self, slot: &'s str, prefixed: bool) -> &'s str {
+        let prefix = self.prefix.as_ref().filter(|_| prefixed);
+        let path = prefix.and_then(|prefix| prefix.paths.get(slot));
+        path.map_or(slot, String::as_str)
+    }
+
+    /// Whether a path has the prefix of the bare model.
+    pub(super) fn has_prefix(&self, path: &str) -> bool {
+        self.without_prefix(path).is_some()
     }
 
     /// The slot of the module that PEFT knows by a path.
     pub(super) fn slot<'s>(&'s self, path: &'s str) -> &'s str {
-        if path != OUTPUT || self.shapes.contains_key(path) {
+        if self.shapes.contains_key(path) {
             return path;
+        }
+        if path != OUTPUT {
+            return self.without_prefix(path).unwrap_or(path);
         }
         let mut outputs = self.shapes.iter().filter(|(_, shape)| shape.is_output);
         outputs.next().map_or(path, |(slot, _)| slot.as_str())
+    }
+
+    fn without_prefix<'s>(&self, path: &'s str) -> Option<&'s str> {
+        let prefix = self.prefix.as_ref()?;
+        let slot = path.strip_prefix(prefix.text.as_str())?;
+        prefix.paths.contains_key(slot).then_some(slot)
     }
 
     pub(super) fn require(&self, slot: &str) -> Result<ModuleShape, AdapterError> {

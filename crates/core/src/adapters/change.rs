@@ -134,13 +134,19 @@ impl LinearChange {
         layer: &Linear,
         w: Tensor<2>,
         b: Option<Tensor<1>>,
-        weight: f64,
+        (weight, untouched): (f64, bool),
     ) -> (Tensor<2>, Option<Tensor<1>>) {
+        // What takes the place of an untouched base does so to the last bit.
+        let whole = untouched && is_one(weight);
         let (mut w, mut b) = (w, b);
-        if let Some(other) = &self.weight {
-            w = w + (other.to_tensor() - layer.weight()) * weight; // [o, i]
+        match &self.weight {
+            Some(other) if whole => w = other.to_tensor(),
+            Some(other) => w = w + (other.to_tensor() - layer.weight()) * weight, // [o, i]
+            None => {}
         }
-        if let Some(bias) = &self.bias {
+        if let Some(bias) = self.bias.as_ref().filter(|_| whole) {
+            b = Some(bias.clone());
+        } else if let Some(bias) = &self.bias {
             let difference = match layer.bias() {
                 Some(base) => bias.clone() - base.clone(),
                 None => bias.clone(),
@@ -205,13 +211,14 @@ impl EmbeddingChange {
         }
     }
 
-    /// Takes a table one adapter further.
+    /// Takes a table one adapter further; `first` says that it is still the base's.
     ///
     /// # Shapes
     ///
     /// `base [v, h]`, `table [v, h] -> [v, h]`.
-    pub(super) fn merge(&self, base: &Tensor<2>, table: Tensor<2>, weight: f64) -> Tensor<2> {
+    pub(super) fn merge(&self, base: &Tensor<2>, table: Tensor<2>, weight: f64, first: bool) -> Tensor<2> {
         let table = match &self.weight {
+            Some(other) if first && is_one(weight) => other.clone(),
             Some(other) => table + (other.clone() - base.clone()) * weight,
             None => table,
         };
@@ -223,7 +230,7 @@ impl EmbeddingChange {
 }
 
 impl NormChange {
-    /// Takes a norm's weight and bias one adapter further.
+    /// Takes a norm's weight and bias one adapter further; `first` says that they are still the base's.
     ///
     /// # Shapes
     ///
@@ -233,8 +240,10 @@ impl NormChange {
         base: (&Tensor<1>, Option<&Tensor<1>>),
         parts: (Tensor<1>, Option<Tensor<1>>),
         weight: f64,
+        first: bool,
     ) -> (Tensor<1>, Option<Tensor<1>>) {
         let step = |part: Tensor<1>, base: &Tensor<1>, other: &Option<Tensor<1>>| match other {
+            Some(other) if first && is_one(weight) => other.clone(),
             Some(other) => part + (other.clone() - base.clone()) * weight,
             None => part,
         };

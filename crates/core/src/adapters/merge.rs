@@ -182,12 +182,15 @@ impl AdapterStack {
 
     fn merged_linear(&self, layer: &Linear) -> Linear {
         let parts = (layer.weight(), layer.bias().cloned());
-        let (weight, bias) = self.sets().iter().fold(parts, |(weight, bias), (set, times)| {
-            match set.linear(layer.slot()) {
-                Some(change) => change.merge(layer, weight, bias, *times),
-                None => (weight, bias),
-            }
-        });
+        let changes = self
+            .sets()
+            .iter()
+            .filter_map(|(set, times)| Some((set.linear(layer.slot())?, *times)));
+        let (weight, bias) = changes
+            .enumerate()
+            .fold(parts, |(weight, bias), (i, (change, times))| {
+                change.merge(layer, weight, bias, (times, i == 0))
+            });
         layer.with_parts(LinearWeight::new(weight), bias)
     }
 
@@ -204,13 +207,15 @@ impl AdapterStack {
 
     fn merged_embedding(&self, table: &Embedding) -> Embedding {
         let base: Tensor<2> = table.weight();
-        let changes = self.sets().iter();
-        let merged = changes.fold(base.clone(), |rows, (set, times)| {
-            match set.embedding(table.slot()) {
-                Some(change) => change.merge(&base, rows, *times),
-                None => rows,
-            }
-        });
+        let changes = self
+            .sets()
+            .iter()
+            .filter_map(|(set, times)| Some((set.embedding(table.slot())?, *times)));
+        let merged = changes
+            .enumerate()
+            .fold(base.clone(), |rows, (i, (change, times))| {
+                change.merge(&base, rows, times, i == 0)
+            });
         Embedding::new(table.slot(), merged)
     }
 }

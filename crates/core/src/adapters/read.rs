@@ -60,6 +60,7 @@ impl AdapterSet {
                 .collect(),
             device: base.device(),
             tensors: Reader::keys(&checkpoint, base.module_shapes()).map_err(of_adapter)?,
+            prefixed: Reader::prefixed(&checkpoint, base.module_shapes()),
             used: BTreeSet::new(),
             wanted: Vec::new(),
             checkpoint: &checkpoint,
@@ -71,7 +72,7 @@ impl AdapterSet {
             reader.stacked(&mut set, &config, &target)?;
             for (slot, shape) in reader.shapes.clone().iter() {
                 let is_target = targeted.contains(slot);
-                let saved = target.saves(slot, shape) && !is_target;
+                let saved = target.saves(reader.shapes.path_in(slot, reader.prefixed), shape) && !is_target;
                 reader.whole(&mut set, slot, shape, saved)?;
                 reader.biases(&mut set, slot, shape, &config, is_target)?;
                 match (is_target, config.peft_type) {
@@ -97,6 +98,8 @@ struct Reader<'a> {
     modules: BTreeMap<String, Module<'a>>,
     device: &'a Device,
     checkpoint: &'a Checkpoint,
+    /// Whether paths have the prefix of the bare model.
+    prefixed: bool,
     /// The name of the tensor of each key.
     tensors: BTreeMap<Key, String>,
     used: BTreeSet<String>,
@@ -105,6 +108,11 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
+    fn prefixed(checkpoint: &Checkpoint, shapes: &ModuleShapes) -> bool {
+        let mut keys = checkpoint.names().filter_map(Key::parse);
+        keys.any(|key| shapes.has_prefix(&key.slot))
+    }
+
     fn keys(checkpoint: &Checkpoint, shapes: &ModuleShapes) -> Result<BTreeMap<Key, String>, AdapterError> {
         let mut tensors: BTreeMap<Key, String> = BTreeMap::new();
         for name in checkpoint.names() {
@@ -130,7 +138,7 @@ impl<'a> Reader<'a> {
         let mut targeted = BTreeSet::new();
         let mut saves = false;
         for (slot, shape) in self.shapes.iter() {
-            let included = match target.includes(slot, shape)? {
+            let included = match target.includes(self.shapes.path_in(slot, self.prefixed), shape)? {
                 Some(included) => included,
                 None => [Part::A, Part::EmbeddingA, Part::Rescaling]
                     .into_iter()
@@ -139,7 +147,7 @@ impl<'a> Reader<'a> {
             if included {
                 targeted.insert(slot.to_owned());
             }
-            saves |= target.saves(slot, shape);
+            saves |= target.saves(self.shapes.path_in(slot, self.prefixed), shape);
         }
         let nothing = |field, found: String, names: &[String]| {
             let last = |slot: &'a str| slot.rsplit('.').next().unwrap_or(slot);
@@ -325,7 +333,7 @@ impl<'a> Reader<'a> {
         target: &Target<'_>,
     ) -> Result<()> {
         let (r, alpha) = target
-            .rank_and_alpha(slot, shape.is_output)
+            .rank_and_alpha(self.shapes.path_in(slot, self.prefixed), shape.is_output)
             .map_err(|source| self.of_adapter(source))?;
         let scaling = config.scaling(r, alpha);
         let [o, i] = shape.kind.dims2();
@@ -389,7 +397,7 @@ impl<'a> Reader<'a> {
             }));
         }
         let feedforward = target
-            .is_feedforward(slot, shape)
+            .is_feedforward(self.shapes.path_in(slot, self.prefixed), shape)
             .map_err(|source| self.of_adapter(source))?;
         set.linear_mut(slot).rescaling = Some(if feedforward {
             let factor: Tensor<2> = self.tensor(&key, [1, i])?;

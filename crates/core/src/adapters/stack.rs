@@ -128,13 +128,15 @@ impl AdapterStack {
         slot: &str,
         base: (&Tensor<1>, Option<&Tensor<1>>),
     ) -> (Tensor<1>, Option<Tensor<1>>) {
-        let parts = (base.0.clone(), base.1.cloned());
-        self.sets
+        let mut parts = (base.0.clone(), base.1.cloned());
+        let changes = self
+            .sets
             .iter()
-            .fold(parts, |parts, (set, weight)| match set.norm(slot) {
-                Some(change) => change.merge(base, parts, *weight),
-                None => parts,
-            })
+            .filter_map(|(set, weight)| Some((set.norm(slot)?, *weight)));
+        for (i, (change, weight)) in changes.enumerate() {
+            parts = change.merge(base, parts, weight, i == 0);
+        }
+        parts
     }
 
     /// A linear layer's output with the changes of all adapters.

@@ -321,7 +321,9 @@ impl AdapterSet {
         }
         let target = Target::new(config)?;
         for (slot, shape) in base.iter() {
-            let included = target.includes(slot, shape)? == Some(true);
+            // An output layer goes by both of its names; the others have one.
+            let path = if shape.is_output { slot } else { base.path(slot) };
+            let included = target.includes(path, shape)? == Some(true);
             let update = updates.iter().find(|update| update.slot == slot);
             let input = rescaled
                 .iter()
@@ -329,10 +331,10 @@ impl AdapterSet {
             let fits = match (update, input) {
                 (None, None) => !included,
                 (Some(update), _) => {
-                    let (rank, alpha) = target.rank_and_alpha(slot, shape.is_output)?;
+                    let (rank, alpha) = target.rank_and_alpha(path, shape.is_output)?;
                     included && rank == update.rank && near(config.scaling(rank, alpha), update.scaling)
                 }
-                (None, Some(input)) => included && target.is_feedforward(slot, shape)? == input,
+                (None, Some(input)) => included && target.is_feedforward(path, shape)? == input,
             };
             if !fits {
                 return Ok(false);
@@ -387,7 +389,7 @@ impl AdapterSet {
     }
 
     /// The path by which PEFT knows a module.
-    fn path<'s>(&self, slot: &'s str) -> &'s str {
+    fn path<'s>(&'s self, slot: &'s str) -> &'s str {
         self.base.as_ref().map_or(slot, |base| base.path(slot))
     }
 

@@ -13,6 +13,7 @@ mod config_file;
 mod cross_encoder;
 mod decoder;
 mod encoder;
+pub mod layered;
 mod sentence;
 mod tokenizer;
 
@@ -23,5 +24,6 @@ pub use decoder::{
     RopeRegime,
 };
 pub use encoder::{EncoderConfig, EncoderModel, FAMILIES};
+pub use layered::{LayerState, Layered};
 pub use sentence::{Encoder, PoolingMode, SentenceModule};
 pub use tokenizer::{Detokenizer, Encoded, TextTokenizer, Tokens};

@@ -25,6 +25,7 @@ pub struct Context {
     adapters: Vec<AdapterStack>,
     /// The packed tokens of neighbouring texts with the same adapters; empty where no text has any.
     runs: Vec<(Range<usize>, AdapterStack)>,
+    dropout_key: Option<u64>,
 }
 
 impl Context {
@@ -36,7 +37,22 @@ impl Context {
             starts: Vec::new(),
             adapters: Vec::new(),
             runs: Vec::new(),
+            dropout_key: None,
         }
+    }
+
+    /// The pass is one of training: what drops values at random draws its mask as a pure function of this key and its
+    /// slot, so that the same pass can be computed again.
+    #[must_use]
+    pub fn with_dropout_key(mut self, key: u64) -> Self {
+        self.dropout_key = Some(key);
+        self
+    }
+
+    /// The key of dropout masks; `None` where nothing is dropped, as in prediction.
+    #[must_use]
+    pub fn dropout_key(&self) -> Option<u64> {
+        self.dropout_key
     }
 
     /// The pass goes on behind so many tokens of each text, which a cache holds.
@@ -111,7 +127,10 @@ impl Context {
     /// The same circumstances for as many texts of other lengths, from their first token on.
     #[must_use]
     pub(crate) fn with_segments(&self, segments: Segments) -> Self {
-        let context = Self::new(segments);
+        let context = Self {
+            dropout_key: self.dropout_key,
+            ..Self::new(segments)
+        };
         match self.adapters.is_empty() {
             true => context,
             false => context.with_adapters(self.adapters.clone()),

@@ -4,6 +4,8 @@
 
 use burn::tensor::Tensor;
 
+use super::Context;
+use crate::adapters::AdapterStack;
 use crate::{Error, Result, kernels};
 
 /// Brings each row to mean 0 and variance 1, then scales and shifts its components.
@@ -117,5 +119,29 @@ impl LayerNorm {
     #[must_use]
     pub fn forward_residual(&self, x: Tensor<2>, residual: Tensor<2>) -> Tensor<2> {
         kernels::layer_norm(x, Some(residual), &self.weight, &self.bias, self.eps)
+    }
+
+    /// Normalises each row of `x + residual`, each text with the norm that its adapters make.
+    ///
+    /// # Shapes
+    ///
+    /// `x [t, h]`, `residual [t, h] -> [t, h]`.
+    #[must_use]
+    pub fn forward_adapted(&self, x: Tensor<2>, residual: Option<Tensor<2>>, context: &Context) -> Tensor<2> {
+        match (context.adapts(&self.slot), residual) {
+            (false, None) => self.forward(x),
+            (false, Some(residual)) => self.forward_residual(x, residual),
+            (true, residual) => {
+                let sum = match residual {
+                    Some(residual) => x + residual,
+                    None => x,
+                };
+                let base = (&self.weight, Some(&self.bias));
+                AdapterStack::norm(context, &self.slot, 1, sum, base, |x, weight, bias| {
+                    let bias = bias.unwrap_or_else(|| self.bias.clone());
+                    self.with_parts(weight, bias).forward(x)
+                })
+            }
+        }
     }
 }

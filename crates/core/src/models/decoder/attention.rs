@@ -18,7 +18,8 @@ use crate::nn::{Attention, Context, Linear};
 ///
 /// # Shapes
 /// `cos [t, r/2]`, `sin [t, r/2]` for `r` rotated components of each head.
-pub(super) struct Angles {
+#[derive(Clone, Debug)]
+pub(in crate::models) struct Angles {
     pub(super) cos: Tensor<2>,
     pub(super) sin: Tensor<2>,
 }

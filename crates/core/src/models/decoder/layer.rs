@@ -34,6 +34,11 @@ pub(super) struct Stream {
 }
 
 impl Stream {
+    /// The tensors between layers.
+    pub(super) fn into_tensors(self) -> Vec<Tensor<2>> {
+        [Some(self.x), self.added].into_iter().flatten().collect()
+    }
+
     /// The hidden states.
     pub(super) fn sum(&self) -> Tensor<2> {
         match &self.added {

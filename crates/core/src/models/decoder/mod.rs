@@ -13,6 +13,7 @@ mod norm;
 mod rope;
 mod rope_config;
 
+pub(in crate::models) use attention::Angles;
 pub use config::{DecoderConfig, ExpertsConfig, LayerConfig, NormKind, Positions};
 pub use families::DECODER_FAMILIES;
 pub use model::Decoder;

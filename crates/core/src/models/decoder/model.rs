@@ -8,6 +8,7 @@ use std::sync::Arc;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
 use super::super::config_file::ConfigFile;
+use super::super::layered::{LayerState, Layered, Shared, Tokens, no_layer};
 use super::attention::Angles;
 use super::config::{DecoderConfig, Positions};
 use super::families;
@@ -128,12 +129,10 @@ impl Decoder {
     /// [`Error::UnknownId`] for an id outside the vocabulary, and [`Error::Dimension`] for a text that is longer than a
     /// learned table of positions, or when ids and context differ in length.
     pub fn forward(&self, ids: &[u32], context: &Context) -> Result<Tensor<2>> {
-        let mut stream = self.embed(ids, context)?;
-        let angles = self.angles(context);
-        for layer in &self.layers {
-            stream = layer.forward(stream, &angles, None, context)?;
-        }
-        Ok(self.norm.forward_residual(stream.x, stream.added, context).0)
+        let entered = self.begin(ids, context)?;
+        let next = |state, index| self.layer(index, state, context);
+        let state = (0..self.layers.len()).try_fold(entered, next)?;
+        self.leave(state, context)
     }
 
     /// The hidden states of new tokens behind the last norm; each text goes on where its cache ends, and its keys and
@@ -192,14 +191,14 @@ impl Decoder {
     /// # Errors
     /// As [`Decoder::forward`].
     pub fn hidden_states(&self, ids: &[u32], context: &Context) -> Result<Vec<Tensor<2>>> {
-        let mut stream = self.embed(ids, context)?;
-        let angles = self.angles(context);
-        let mut states = vec![stream.sum()];
-        for layer in &self.layers {
-            stream = layer.forward(stream, &angles, None, context)?;
-            states.push(stream.sum());
+        let sum = |state: &LayerState| stream(state.clone()).map(|(stream, _)| stream.sum());
+        let mut state = self.begin(ids, context)?;
+        let mut states = vec![sum(&state)?];
+        for index in 0..self.layers.len() {
+            state = self.layer(index, state, context)?;
+            states.push(sum(&state)?);
         }
-        states.push(self.norm.forward_residual(stream.x, stream.added, context).0);
+        states.push(self.leave(state, context)?);
         Ok(states)
     }
 
@@ -260,6 +259,15 @@ impl Decoder {
         let context = context.with_segments(Segments::from_lengths(lengths));
         let hidden = self.forward_cached(&whole, caches, &context)?; // [t of whole texts, h]
         Ok(hidden.select(0, indices(&new, &self.device)))
+    }
+
+    fn begin(&self, ids: &[u32], context: &Context) -> Result<LayerState> {
+        let stream = self.embed(ids, context)?;
+        let shared = Shared {
+            angles: self.angles(context),
+            position_bias: None,
+        };
+        Ok(LayerState::new(stream.into_tensors(), shared))
     }
 
     fn embed(&self, ids: &[u32], context: &Context) -> Result<Stream> {
@@ -331,6 +339,31 @@ impl Decoder {
     }
 }
 
+impl Layered for Decoder {
+    fn num_layers(&self) -> usize {
+        self.layers.len()
+    }
+
+    fn enter(&self, tokens: &Tokens, context: &Context) -> Result<LayerState> {
+        self.begin(&tokens.ids, context)
+    }
+
+    fn layer(&self, index: usize, state: LayerState, context: &Context) -> Result<LayerState> {
+        let layer = self
+            .layers
+            .get(index)
+            .ok_or_else(|| no_layer(index, self.layers.len()))?;
+        let (stream, shared) = stream(state)?;
+        let stream = layer.forward(stream, &shared.angles, None, context)?;
+        Ok(LayerState::after(stream.into_tensors(), shared))
+    }
+
+    fn leave(&self, state: LayerState, context: &Context) -> Result<Tensor<2>> {
+        let (stream, _) = stream(state)?;
+        Ok(self.norm.forward_residual(stream.x, stream.added, context).0)
+    }
+}
+
 impl AdapterBase for Decoder {
     fn module_shapes(&self) -> &Arc<ModuleShapes> {
         &self.shapes
@@ -353,6 +386,13 @@ impl AdapterBase for Decoder {
         let tied = self.config.tie_word_embeddings;
         tied.then(|| (self.embed_tokens.slot(), self.lm_head.slot()))
     }
+}
+
+/// What layers hand on, out of a state.
+fn stream(state: LayerState) -> Result<(Stream, Arc<Shared>)> {
+    let (x, mut rest, shared) = state.into_parts(0..=1)?;
+    let added = rest.pop();
+    Ok((Stream { x, added }, shared))
 }
 
 /// Row numbers as a tensor.

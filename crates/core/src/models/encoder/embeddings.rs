@@ -5,6 +5,7 @@
 use burn::tensor::Tensor;
 
 use super::EncoderConfig;
+use crate::adapters::Module;
 use crate::error::{Error, Result};
 use crate::nn::{Context, Embedding, LayerNorm};
 use crate::weights::Loader;
@@ -46,15 +47,17 @@ impl Embeddings {
     pub(super) fn forward(&self, ids: &[u32], type_ids: &[u32], context: &Context) -> Result<Tensor<2>> {
         // 1. Lengths that the tables do not have are caught here, by their right name.
         let (tokens, longest) = (context.segments().tokens(), context.segments().longest());
-        for (what, expected, found) in [
-            ("the list of token ids", tokens, ids.len()),
-            ("the list of token types", tokens, type_ids.len()),
+        // Without any type, all are of type 0.
+        let no_types = vec![0; if type_ids.is_empty() { tokens } else { 0 }];
+        let type_ids = if type_ids.is_empty() { &no_types } else { type_ids };
+        for (what, found) in [
+            ("the list of token ids", ids.len()),
+            ("the list of token types", type_ids.len()),
         ] {
-            if expected != found {
-                let what = what.to_owned();
+            if tokens != found {
                 return Err(Error::Dimension {
-                    what,
-                    expected,
+                    what: what.to_owned(),
+                    expected: tokens,
                     found,
                 });
             }
@@ -67,16 +70,26 @@ impl Embeddings {
             });
         }
         // 2. Words, positions and types.
-        let x = self.word_embeddings.forward(ids)?; // [t, h]
-        let x = x + self.position_embeddings.forward(&self.positions(ids, context))?;
+        let x = self.word_embeddings.forward_adapted(ids, context)?; // [t, h]
+        let x = x + self
+            .position_embeddings
+            .forward_adapted(&self.positions(ids, context), context)?;
         let x = match &self.token_type_embeddings {
-            Some(types) if types.num_embeddings() > 1 => x + types.forward(type_ids)?,
+            Some(types) if types.num_embeddings() > 1 => x + types.forward_adapted(type_ids, context)?,
             // A single type is everybody's: tokenizers number pairs 0 and 1 all the same.
-            Some(types) => x + types.forward(&vec![0; ids.len()])?,
+            Some(types) => x + types.forward_adapted(&vec![0; ids.len()], context)?,
             None => x,
         };
         // 3. Norm.
-        Ok(self.layer_norm.forward(x))
+        Ok(self.layer_norm.forward_adapted(x, None, context))
+    }
+
+    /// The modules that adapters can change, in the order of the data flow.
+    pub(super) fn modules<'a>(&'a self, into: &mut Vec<Module<'a>>) {
+        into.push(Module::Embedding(&self.word_embeddings));
+        into.push(Module::Embedding(&self.position_embeddings));
+        into.extend(self.token_type_embeddings.as_ref().map(Module::Embedding));
+        into.push(Module::LayerNorm(&self.layer_norm));
     }
 
     /// Positions within each text. With a padding id, as RoBERTa's `create_position_ids_from_input_ids`: they count

@@ -3,13 +3,16 @@
 //! Letters: `t` tokens of all texts, `h` hidden width, `f` width of the feed-forward layer, `a` heads, `m` side of the
 //! position bias.
 
+use std::ops::Range;
+
 use burn::tensor::Tensor;
 
 use super::EncoderConfig;
 use super::embeddings::layer_norm;
 use super::families::LayerNames;
+use crate::adapters::Module;
 use crate::error::Result;
-use crate::nn::{Activation, Attention, Context, LayerNorm, Linear};
+use crate::nn::{Activation, Attention, Context, LayerNorm, Linear, Segments};
 use crate::weights::Loader;
 
 /// Attention, then a feed-forward layer, each added to its input and normalised.
@@ -25,6 +28,15 @@ pub(super) struct Layer {
     hidden_act: Activation,
     output: Linear,
     output_norm: LayerNorm,
+}
+
+/// The bias on attention scores by distance.
+pub(super) enum LayerBias<'a> {
+    None,
+    /// `[a, m, m]`, of all texts.
+    Shared(&'a Tensor<3>),
+    /// `[a, m, m]` of each run of texts with the same adapters, where adapters change it.
+    OfRuns(Vec<Tensor<3>>),
 }
 
 impl Layer {
@@ -52,25 +64,70 @@ impl Layer {
     }
 
     /// # Shapes
-    /// `x [t, h]`, `position_bias [a, m, m] -> [t, h]`.
+    /// `x [t, h] -> [t, h]`.
     pub(super) fn forward(
         &self,
         x: Tensor<2>,
-        position_bias: Option<&Tensor<3>>,
+        position_bias: &LayerBias<'_>,
         context: &Context,
     ) -> Tensor<2> {
         // 1. Attention, added to its input and normalised.
         let [q, k, v] = Linear::forward_each([&self.query, &self.key, &self.value], x.clone(), context);
-        let mixed = self.attention.forward(q, k, v, position_bias, context); // [t, h]
+        let mixed = self.attend([q, k, v], position_bias, context); // [t, h]
         let y = self.attention_output.forward(mixed, context);
-        let x = self.attention_norm.forward_residual(y, x);
+        let x = self.attention_norm.forward_adapted(y, Some(x), context);
         // 2. Feed-forward, added to its input and normalised.
         let y = self
             .intermediate
             .forward_activated(x.clone(), self.hidden_act, context); // [t, f]
         let y = self.output.forward(y, context); // [t, h]
-        self.output_norm.forward_residual(y, x)
+        self.output_norm.forward_adapted(y, Some(x), context)
     }
+
+    /// # Shapes
+    /// Each `[t, h] -> [t, h]`.
+    fn attend(
+        &self,
+        [q, k, v]: [Tensor<2>; 3],
+        position_bias: &LayerBias<'_>,
+        context: &Context,
+    ) -> Tensor<2> {
+        match position_bias {
+            LayerBias::None => self.attention.forward(q, k, v, None, context),
+            LayerBias::Shared(bias) => self.attention.forward(q, k, v, Some(bias), context),
+            LayerBias::OfRuns(biases) => {
+                let texts = runs(context).into_iter().zip(biases);
+                let mixed = texts.map(|((tokens, segments), bias)| {
+                    let rows = |x: &Tensor<2>| x.clone().slice([tokens.clone(), 0..x.dims()[1]]);
+                    let context = Context::new(segments);
+                    self.attention
+                        .forward(rows(&q), rows(&k), rows(&v), Some(bias), &context)
+                });
+                Tensor::cat(mixed.collect(), 0)
+            }
+        }
+    }
+
+    /// The modules that adapters can change, in the order of the data flow.
+    pub(super) fn modules<'a>(&'a self, into: &mut Vec<Module<'a>>) {
+        let linears = [&self.query, &self.key, &self.value, &self.attention_output];
+        into.extend(linears.map(Module::Linear));
+        into.push(Module::LayerNorm(&self.attention_norm));
+        into.extend([&self.intermediate, &self.output].map(Module::Linear));
+        into.push(Module::LayerNorm(&self.output_norm));
+    }
+}
+
+/// The neighbouring texts with the same adapters: their tokens, and where each text stands among them.
+pub(super) fn runs(context: &Context) -> Vec<(Range<usize>, Segments)> {
+    let texts_of = |tokens: &Range<usize>| {
+        let inside = |text: &Range<usize>| tokens.start <= text.start && text.end <= tokens.end;
+        let texts = context.segments().iter().filter(move |text| !text.is_empty());
+        texts.filter(inside).map(|text| text.len()).collect::<Vec<_>>()
+    };
+    let runs = context.adapter_runs().iter();
+    runs.map(|(tokens, _)| (tokens.clone(), Segments::from_lengths(texts_of(tokens))))
+        .collect()
 }
 
 /// A linear layer from `i` to `o` components, with its bias.

@@ -2,15 +2,20 @@
 //!
 //! Letters: `t` tokens of all texts, `h` hidden width.
 
-use burn::tensor::Tensor;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use burn::tensor::{Device, Tensor};
 
 use super::super::config_file::ConfigFile;
+use super::super::layered::{LayerState, Layered, Shared, Tokens, no_layer};
 use super::EncoderConfig;
 use super::embeddings::Embeddings;
 use super::families::Family;
-use super::layer::Layer;
+use super::layer::{Layer, LayerBias};
 use super::position_bias::PositionBias;
-use crate::error::Result;
+use crate::adapters::{AdapterBase, Module, ModuleShapes};
+use crate::error::{Error, Result};
 use crate::nn::Context;
 use crate::weights::{Loader, ModelFiles};
 
@@ -42,6 +47,10 @@ pub struct EncoderModel {
     embeddings: Embeddings,
     position_bias: Option<PositionBias>,
     layers: Vec<Layer>,
+    device: Device,
+    shapes: Arc<ModuleShapes>,
+    /// The modules that adapters of a pass may change: the shapes of the model with its head, where there is one.
+    adaptable: Arc<ModuleShapes>,
 }
 
 impl EncoderModel {
@@ -60,9 +69,10 @@ impl EncoderModel {
     /// As [`Loader::tensor`].
     pub fn load(config: &EncoderConfig, loader: &Loader<'_>) -> Result<Self> {
         let loader = Self::loader(loader);
-        let names = Family::named(&config.path, &config.model_type)?.names;
+        let family = Family::named(&config.path, &config.model_type)?;
+        let names = family.names;
         let layers = (0..config.num_hidden_layers).map(|index| Layer::load(config, &names, index, &loader));
-        Ok(Self {
+        let mut model = Self {
             embeddings: Embeddings::load(config, &loader)?,
             position_bias: match config.relative_attention_num_buckets {
                 Some(rows) => Some(PositionBias::load(config, rows, &loader)?),
@@ -70,7 +80,15 @@ impl EncoderModel {
             },
             layers: layers.collect::<Result<_>>()?,
             config: config.clone(),
-        })
+            device: loader.device().clone(),
+            shapes: Arc::default(),
+            adaptable: Arc::default(),
+        };
+        let shapes = ModuleShapes::new(&model.modules(), |_| false, None)
+            .with_optional_prefix(family.prefix, |_| true);
+        model.shapes = Arc::new(shapes);
+        model.adaptable = Arc::clone(&model.shapes);
+        Ok(model)
     }
 
     /// The shape of the model.
@@ -87,9 +105,10 @@ impl EncoderModel {
     /// [`crate::Error::UnknownId`] for an id outside the vocabulary, and [`crate::Error::Dimension`] for a text that
     /// is longer than the table of positions.
     pub fn forward(&self, ids: &[u32], type_ids: &[u32], context: &Context) -> Result<Tensor<2>> {
-        let (x, position_bias) = self.embed(ids, type_ids, context)?;
-        let next = |x, layer: &Layer| layer.forward(x, position_bias.as_ref(), context);
-        Ok(self.layers.iter().fold(x, next))
+        let entered = self.begin(ids, type_ids, context)?;
+        let next = |state, index| self.layer(index, state, context);
+        let state = (0..self.layers.len()).try_fold(entered, next)?;
+        self.leave(state, context)
     }
 
     /// The embeddings and the hidden states of every layer, in order.
@@ -100,11 +119,11 @@ impl EncoderModel {
     /// # Errors
     /// As [`EncoderModel::forward`].
     pub fn hidden_states(&self, ids: &[u32], type_ids: &[u32], context: &Context) -> Result<Vec<Tensor<2>>> {
-        let (mut x, position_bias) = self.embed(ids, type_ids, context)?;
-        let mut states = vec![x.clone()];
-        for layer in &self.layers {
-            x = layer.forward(x, position_bias.as_ref(), context);
-            states.push(x.clone());
+        let mut state = self.begin(ids, type_ids, context)?;
+        let mut states = vec![state.streams()[0].clone()];
+        for index in 0..self.layers.len() {
+            state = self.layer(index, state, context)?;
+            states.push(state.streams()[0].clone());
         }
         Ok(states)
     }
@@ -126,17 +145,74 @@ impl EncoderModel {
         Ok((family, config))
     }
 
-    fn embed(
-        &self,
-        ids: &[u32],
-        type_ids: &[u32],
-        context: &Context,
-    ) -> Result<(Tensor<2>, Option<Tensor<3>>)> {
-        let x = self.embeddings.forward(ids, type_ids, context)?;
-        let position_bias = match &self.position_bias {
-            Some(bias) => Some(bias.forward(context.segments().longest())?),
-            None => None,
+    fn begin(&self, ids: &[u32], type_ids: &[u32], context: &Context) -> Result<LayerState> {
+        // 1. Adapters of another base are refused by name.
+        let stacks = context.adapter_runs().iter().flat_map(|(_, stack)| stack.sets());
+        for (set, _) in stacks {
+            set.check(&self.adaptable).map_err(|source| Error::Adapter {
+                path: PathBuf::from("in memory"),
+                source,
+            })?;
+        }
+        // 2. Embeddings, and the bias that all layers share. What adapters change of it flows from layer to layer.
+        let mut streams = vec![self.embeddings.forward(ids, type_ids, context)?];
+        let mut shared = Shared::default();
+        if let Some(bias) = &self.position_bias {
+            match bias.forward_adapted(context)? {
+                Some(biases) => streams.extend(biases),
+                None => shared.position_bias = Some(bias.forward(context.segments().longest())?),
+            }
+        }
+        Ok(LayerState::new(streams, shared))
+    }
+}
+
+impl Layered for EncoderModel {
+    fn num_layers(&self) -> usize {
+        self.layers.len()
+    }
+
+    fn enter(&self, tokens: &Tokens, context: &Context) -> Result<LayerState> {
+        self.begin(&tokens.ids, &tokens.type_ids, context)
+    }
+
+    fn layer(&self, index: usize, state: LayerState, context: &Context) -> Result<LayerState> {
+        let layer = self
+            .layers
+            .get(index)
+            .ok_or_else(|| no_layer(index, self.layers.len()))?;
+        let (x, biases, shared) = state.into_parts(0..=context.adapter_runs().len())?;
+        let position_bias = match (&shared.position_bias, &self.position_bias) {
+            (Some(bias), _) => LayerBias::Shared(bias),
+            (None, Some(bias)) => {
+                LayerBias::OfRuns(biases.iter().map(|rows| bias.unfold(rows.clone())).collect())
+            }
+            (None, None) => LayerBias::None,
         };
-        Ok((x, position_bias))
+        let x = layer.forward(x, &position_bias, context);
+        let streams = std::iter::once(x).chain(biases).collect();
+        Ok(LayerState::after(streams, shared))
+    }
+
+    fn leave(&self, state: LayerState, context: &Context) -> Result<Tensor<2>> {
+        Ok(state.into_parts(0..=context.adapter_runs().len())?.0)
+    }
+}
+
+impl AdapterBase for EncoderModel {
+    fn module_shapes(&self) -> &Arc<ModuleShapes> {
+        &self.shapes
+    }
+
+    fn modules(&self) -> Vec<Module<'_>> {
+        let mut modules = Vec::new();
+        self.embeddings.modules(&mut modules);
+        modules.extend(self.position_bias.as_ref().map(PositionBias::module));
+        self.layers.iter().for_each(|layer| layer.modules(&mut modules));
+        modules
+    }
+
+    fn device(&self) -> &Device {
+        &self.device
     }
 }

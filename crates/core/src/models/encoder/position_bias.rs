@@ -3,13 +3,15 @@
 //!
 //! Letters: `a` heads, `m` side of the bias.
 
+use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
 use burn::tensor::Tensor;
 
 use super::EncoderConfig;
+use crate::adapters::{AdapterStack, Module};
 use crate::error::Result;
-use crate::nn::Embedding;
+use crate::nn::{Context, Embedding, Segments};
 use crate::weights::Loader;
 
 /// Buckets of both directions together; fixed in the reference, whatever the table's length.
@@ -48,11 +50,10 @@ impl PositionBias {
             return Ok(bias.clone());
         }
         let m = longest.next_multiple_of(SIDE_STEP);
-        let buckets: Vec<u32> = (0..m * m).map(|at| bucket(at / m, at % m)).collect();
         let a = self.relative_attention_bias.embedding_dim();
         let bias = self
             .relative_attention_bias
-            .forward(&buckets)? // [m m, a]
+            .forward(&buckets(m))? // [m m, a]
             .transpose()
             .reshape([a, m, m]);
         let mut computed = computed();
@@ -61,6 +62,51 @@ impl PositionBias {
             None => Ok(computed.insert(bias).clone()),
         }
     }
+
+    /// The bias of each run of texts with the same adapters, where adapters change it; `None` where they do not. Rows of
+    /// heads, so that it flows with the hidden states.
+    ///
+    /// # Shapes
+    /// `-> [a m, m]` of each run.
+    pub(super) fn forward_adapted(&self, context: &Context) -> Result<Option<Vec<Tensor<2>>>> {
+        let table = &self.relative_attention_bias;
+        if !context.adapts(table.slot()) {
+            return Ok(None);
+        }
+        let m = context.segments().longest().next_multiple_of(SIDE_STEP);
+        let buckets = buckets(m);
+        let bias = |(_, stack): &(Range<usize>, AdapterStack)| {
+            let alone =
+                Context::new(Segments::from_lengths([buckets.len()])).with_adapters(vec![stack.clone()]);
+            let rows = table.forward_adapted(&buckets, &alone)?; // [m m, a]
+            Ok(rows.transpose().reshape([table.embedding_dim() * m, m]))
+        };
+        context
+            .adapter_runs()
+            .iter()
+            .map(bias)
+            .collect::<Result<_>>()
+            .map(Some)
+    }
+
+    /// The bias as attention takes it.
+    ///
+    /// # Shapes
+    /// `[a m, m] -> [a, m, m]`.
+    pub(super) fn unfold(&self, bias: Tensor<2>) -> Tensor<3> {
+        let [_, m] = bias.dims();
+        bias.reshape([self.relative_attention_bias.embedding_dim(), m, m])
+    }
+
+    /// The table as adapters see it.
+    pub(super) fn module(&self) -> Module<'_> {
+        Module::Embedding(&self.relative_attention_bias)
+    }
+}
+
+/// The buckets of all pairs of `m` positions, row by row.
+fn buckets(m: usize) -> Vec<u32> {
+    (0..m * m).map(|at| bucket(at / m, at % m)).collect()
 }
 
 /// The bucket of a query at position `i` and a key at position `j`: exact for near ones, logarithmic for far ones, and

@@ -9,6 +9,7 @@ use crate::nn::Activation;
 
 pub(super) const FAMILY: Family = Family {
     config,
+    prefix: "bert.",
     names: NAMES,
     head: HeadNames {
         dense_in_model: true,

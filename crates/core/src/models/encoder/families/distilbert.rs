@@ -11,6 +11,7 @@ use crate::nn::Activation;
 
 pub(super) const FAMILY: Family = Family {
     config,
+    prefix: "distilbert.",
     names: LayerNames {
         layer: "transformer.layer",
         query: "attention.q_lin",

@@ -27,6 +27,8 @@ pub const FAMILIES: &[&str] = &[
 pub(in crate::models) struct Family {
     /// Its `config.json`.
     pub(in crate::models) config: fn(&ConfigFile, &str) -> Result<EncoderConfig>,
+    /// What stands in front of the bare model's names where it has a head (`base_model_prefix`).
+    pub(in crate::models) prefix: &'static str,
     pub(in crate::models) names: LayerNames,
     pub(in crate::models) head: HeadNames,
 }

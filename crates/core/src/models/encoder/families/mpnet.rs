@@ -11,6 +11,7 @@ use crate::nn::Activation;
 
 pub(super) const FAMILY: Family = Family {
     config,
+    prefix: "mpnet.",
     names: LayerNames {
         layer: "encoder.layer",
         query: "attention.attn.q",

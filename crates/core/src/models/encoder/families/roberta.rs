@@ -10,6 +10,7 @@ use crate::nn::Activation;
 
 pub(super) const FAMILY: Family = Family {
     config,
+    prefix: "roberta.",
     names: bert::NAMES,
     head: HeadNames {
         dense_in_model: false,

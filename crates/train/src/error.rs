@@ -118,6 +118,65 @@ pub enum Error {
         /// What is wrong, and what would be right.
         reason: String,
     },
+    /// Nothing would train.
+    #[error("{what} fits nothing that can train{}", hint(suggestions))]
+    NothingTrains {
+        /// The name, pattern or method.
+        what: String,
+        /// What may have been meant.
+        suggestions: Vec<String>,
+    },
+    /// A selection names every weight.
+    #[error(
+        "the selection names all {weights} weights; choose `Tuning::Full` if that is meant, or fewer patterns"
+    )]
+    EverythingTrains {
+        /// How many tensors it names.
+        weights: usize,
+    },
+    /// A saved state cannot be used.
+    #[error("{}: {reason}; remove the folder to begin anew", path.display())]
+    State {
+        /// The state.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A saved state is of another run than the one that is to go on.
+    #[error(
+        "{} is of another run ({}); go on with its settings and data, or name another folder",
+        path.display(),
+        differences.join("; ")
+    )]
+    OtherRun {
+        /// The state.
+        path: PathBuf,
+        /// In what the runs differ.
+        differences: Vec<String>,
+    },
+    /// The loss is no number any more.
+    #[error(
+        "step {step}: the loss of {} is {loss}; lower the learning rate, or look at these examples{}",
+        examples.join(", "),
+        saved.as_ref().map(|path| format!("; the state before it is in {}", path.display())).unwrap_or_default()
+    )]
+    NotFinite {
+        /// The step, from 1.
+        step: usize,
+        /// The loss.
+        loss: f64,
+        /// The examples of the batch.
+        examples: Vec<String>,
+        /// Where the state before the step was saved.
+        saved: Option<PathBuf>,
+    },
+}
+
+fn hint(suggestions: &[String]) -> String {
+    match suggestions {
+        [] => String::new(),
+        some => format!("; there are {}", some.join(", ")),
+    }
 }
 
 impl Error {

@@ -6,5 +6,9 @@
 pub mod batch;
 pub mod data;
 pub mod error;
+pub mod objective;
+pub mod optimiser;
+pub mod trainer;
+pub mod tuning;
 
 pub use error::{Error, Result};

@@ -1,0 +1,15 @@
+//! The run: steps, evaluation, checkpoints, and going on exactly where it stopped.
+
+mod control;
+mod event;
+mod history;
+mod options;
+mod run;
+mod state;
+mod store;
+
+pub use control::Control;
+pub use event::TrainEvent;
+pub use history::{Evaluation, History, Step};
+pub use options::{Duration, TrainOptions};
+pub use run::{Outcome, TrainReport, Trainer};

@@ -1,0 +1,466 @@
+//! The training loop.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use burn::tensor::Tensor;
+use ragtune_core::adapters::AdapterStack;
+use serde_json::json;
+
+use super::control::Control;
+use super::event::TrainEvent;
+use super::history::{Evaluation, History, Step};
+use super::options::{Duration, TrainOptions};
+use super::state::State;
+use super::store::Store;
+use crate::batch::{BatchPlan, Purpose, Random};
+use crate::error::{Error, Result};
+use crate::objective::{Objective, Pass, Scores, add};
+use crate::optimiser::{AdamW, Schedule, global_norm};
+use crate::tuning::{Trainable, Tuning};
+
+/// Examples that a message names.
+const MAX_NAMED: usize = 8;
+
+/// A run: what is learned, from what, and who watches.
+///
+/// ```no_run
+/// use ragtune_train::objective::Objective;
+/// use ragtune_train::trainer::{TrainEvent, TrainOptions, Trainer};
+/// use ragtune_train::tuning::{Lora, Trainable, Tuning};
+///
+/// # fn of<O: Objective>(task: &O, train: &[O::Example], valid: &[O::Example]) -> ragtune_train::Result<()> {
+/// let tuning = Tuning::Lora(Lora::default());
+/// let mut trainable = Trainable::new(task.base(), &tuning, &task.heads(), 42)?;
+/// println!("{trainable}");
+/// let report = Trainer::new(task, train, TrainOptions::default())
+///     .with_valid(valid)
+///     .with_folder("runs/first")
+///     .with_observer(|event| {
+///         if let TrainEvent::Stepped { step, steps } = event {
+///             println!("{} of {steps}: {:.4}", step.number, step.loss);
+///         }
+///     })
+///     .run(&tuning, &mut trainable)?;
+/// trainable.adapters(task.base())?.save("runs/first/adapter")?;
+/// # let _ = report;
+/// # Ok(())
+/// # }
+/// ```
+pub struct Trainer<'a, O: Objective> {
+    objective: &'a O,
+    train: &'a [O::Example],
+    valid: &'a [O::Example],
+    options: TrainOptions,
+    folder: Option<PathBuf>,
+    resume: bool,
+    control: Control,
+    observer: Box<dyn FnMut(&TrainEvent<'_>) + 'a>,
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// All its steps were done.
+    Finished,
+    /// The score had not become better for as many evaluations as the patience.
+    Stopped,
+    /// It was cancelled; its state is in its folder.
+    Cancelled,
+}
+
+/// What a run did.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TrainReport {
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Steps that were done, also those before it went on.
+    pub steps: usize,
+    /// All steps and evaluations.
+    pub history: History,
+    /// The step of the best evaluation and its score; the weights are those where the options keep the best.
+    pub best: Option<(usize, f64)>,
+}
+
+impl<'a, O: Objective> Trainer<'a, O> {
+    /// A run over examples.
+    #[must_use]
+    pub fn new(objective: &'a O, train: &'a [O::Example], options: TrainOptions) -> Self {
+        Self {
+            objective,
+            train,
+            valid: &[],
+            options,
+            folder: None,
+            resume: false,
+            control: Control::new(),
+            observer: Box::new(|_| {}),
+        }
+    }
+
+    /// Examples that the model is evaluated on during the run.
+    #[must_use]
+    pub fn with_valid(mut self, valid: &'a [O::Example]) -> Self {
+        self.valid = valid;
+        self
+    }
+
+    /// Where the run's states are saved; without it the run cannot go on after an end.
+    #[must_use]
+    pub fn with_folder(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.folder = Some(folder.into());
+        self
+    }
+
+    /// Goes on from the last state in the folder, if there is one.
+    #[must_use]
+    pub fn with_resume(mut self, resume: bool) -> Self {
+        self.resume = resume;
+        self
+    }
+
+    /// Pauses and ends the run from elsewhere.
+    #[must_use]
+    pub fn with_control(mut self, control: Control) -> Self {
+        self.control = control;
+        self
+    }
+
+    /// Hears of every step, evaluation and saved state.
+    #[must_use]
+    pub fn with_observer(mut self, observer: impl FnMut(&TrainEvent<'_>) + 'a) -> Self {
+        self.observer = Box::new(observer);
+        self
+    }
+
+    /// Trains. The weights in `trainable` are changed; where the run went on from a saved state they are those of the state
+    /// first. The weights at the end are the same on every run with the same settings, examples and device, whether it ran
+    /// through or was killed and went on any number of times.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] for settings that no run can have, [`Error::Empty`] without examples,
+    /// [`Error::Unencodable`] for an example without anything to learn, [`Error::OtherRun`] and [`Error::State`] for a
+    /// state that this run cannot go on from, [`Error::NotFinite`] for a loss that is no number any more, and
+    /// [`Error::Io`].
+    pub fn run(mut self, tuning: &Tuning, trainable: &mut Trainable) -> Result<TrainReport> {
+        let course = Course::new(&self, tuning)?;
+        let store = self.store(tuning)?;
+        let mut state = self.begin(store.as_ref(), trainable)?;
+        self.tell(&TrainEvent::Started {
+            done: state.done(),
+            steps: course.steps,
+            examples: self.train.len(),
+        });
+        let mut epoch = course.epoch(state.epoch)?;
+        let mut outcome = Outcome::Finished;
+        while state.done() < course.steps {
+            if !self.control.proceeds() {
+                outcome = Outcome::Cancelled;
+                break;
+            }
+            let rate = course.schedule.rate(state.done());
+            let (gradients, loss, tokens) =
+                self.gradients(&state, trainable, &epoch[state.index], store.as_ref())?;
+            let norm = global_norm(&gradients);
+            let clip = match self.options.max_gradient_norm {
+                limit if limit > 0.0 && norm > limit => limit / (norm + 1e-6),
+                _ => 1.0,
+            };
+            state
+                .optimiser
+                .step(trainable.parameters_mut(), gradients, rate, clip);
+            state.index += 1;
+            let step = Step {
+                number: state.done(),
+                epoch: course.progress(&state, epoch.len()),
+                loss,
+                learning_rate: rate,
+                gradient_norm: norm,
+                tokens,
+            };
+            self.tell(&TrainEvent::Stepped {
+                step: &step,
+                steps: course.steps,
+            });
+            state.history.steps.push(step);
+            let epoch_ends = state.index == epoch.len();
+            if epoch_ends {
+                (state.epoch, state.index) = (state.epoch + 1, 0);
+                epoch = course.epoch(state.epoch)?;
+            }
+            let ends = state.done() == course.steps;
+            if !self.valid.is_empty() && due(self.options.evaluate_every, &state, epoch_ends, ends) {
+                self.evaluate(&mut state, trainable)?;
+            }
+            let stops = self
+                .options
+                .patience
+                .is_some_and(|patience| state.stale >= patience);
+            if let Some(store) = &store
+                && (stops || due(self.options.save_every, &state, epoch_ends, ends))
+            {
+                self.save(store, &state, trainable)?;
+            }
+            if stops {
+                outcome = Outcome::Stopped;
+                break;
+            }
+        }
+        if let (Outcome::Cancelled, Some(store)) = (outcome, &store) {
+            self.save(store, &state, trainable)?;
+        }
+        Ok(self.finish(outcome, state, trainable))
+    }
+
+    /// The gradients of a step, of all its batches together, with the mean loss and the tokens that were computed.
+    fn gradients(
+        &self,
+        state: &State,
+        trainable: &Trainable,
+        batches: &[Vec<usize>],
+        store: Option<&Store>,
+    ) -> Result<(Vec<Option<Tensor<1>>>, f64, usize)> {
+        let base = self.objective.base();
+        let leaves = trainable.leaves(base)?;
+        let plain = match self.options.gradient_checkpointing {
+            true => Some(AdapterStack::base().with(Arc::new(trainable.adapters(base)?), 1.0)),
+            false => None,
+        };
+        let examples = batches.iter().flatten().map(|index| &self.train[*index]);
+        let (weight, tokens) = examples.fold((0.0, 0), |(weight, tokens), example| {
+            (
+                weight + self.objective.weight(example),
+                tokens + self.objective.tokens(example),
+            )
+        });
+        let mut random = Random::of(self.options.seed, Purpose::Dropout, state.done() as u64);
+        let mut gradients = vec![None; trainable.parameters().len()];
+        let mut sum = 0.0;
+        for batch in batches {
+            let examples: Vec<&O::Example> = batch.iter().map(|index| &self.train[*index]).collect();
+            let mut pass = Pass::training(&leaves, trainable, plain.clone(), random.next_u64());
+            // The share of this batch in the whole step, so that the division into batches changes nothing.
+            let loss = self.objective.loss(&examples, &mut pass)? * (1.0 / weight);
+            let value = f64::from(loss.clone().into_scalar::<f32>());
+            if !value.is_finite() {
+                return Err(self.not_finite(state, trainable, batch, value, store));
+            }
+            sum += value;
+            add(&mut gradients, pass.backward(&loss)?);
+        }
+        Ok((gradients, sum, tokens))
+    }
+
+    fn evaluate(&mut self, state: &mut State, trainable: &Trainable) -> Result<()> {
+        let adapters = trainable.adapters(self.objective.base())?;
+        let adapters = AdapterStack::base().with(Arc::new(adapters), 1.0);
+        let scores: Scores = self.objective.evaluate(self.valid, &adapters)?;
+        let best = state.best.as_ref().is_none_or(|best| scores.beats(best.score));
+        match best {
+            true => state.keep(scores.first(), trainable),
+            false => state.stale += 1,
+        }
+        let evaluation = Evaluation {
+            step: state.done(),
+            scores,
+        };
+        self.tell(&TrainEvent::Evaluated {
+            evaluation: &evaluation,
+            best,
+        });
+        state.history.evaluations.push(evaluation);
+        Ok(())
+    }
+
+    fn store(&self, tuning: &Tuning) -> Result<Option<Store>> {
+        let Some(folder) = &self.folder else {
+            return match self.resume {
+                true => Err(Error::invalid(
+                    "resume",
+                    "the run has no folder to go on from; name it",
+                )),
+                false => Ok(None),
+            };
+        };
+        let settings = json!({ "tuning": tuning.to_json(), "options": self.options.to_json() });
+        Store::new(folder, settings, self.fingerprint()).map(Some)
+    }
+
+    /// The state that the run begins with: a saved one, or that before the first step.
+    fn begin(&self, store: Option<&Store>, trainable: &mut Trainable) -> Result<State> {
+        let new = |trainable: &Trainable| State::new(AdamW::new(self.options.adamw, trainable.parameters()));
+        match store {
+            Some(store) if self.resume => {
+                let loaded = store.load(trainable, self.options.adamw)?;
+                Ok(loaded.unwrap_or_else(|| new(trainable)))
+            }
+            Some(store) if store.is_used()? => Err(Error::invalid(
+                "folder",
+                "it has the state of a run; go on with it (`with_resume(true)`), or name another folder",
+            )),
+            _ => Ok(new(trainable)),
+        }
+    }
+
+    fn save(&mut self, store: &Store, state: &State, trainable: &Trainable) -> Result<()> {
+        let path = store.save(state, trainable)?;
+        self.tell(&TrainEvent::Saved {
+            path: &path,
+            step: state.done(),
+        });
+        Ok(())
+    }
+
+    fn finish(&self, outcome: Outcome, state: State, trainable: &mut Trainable) -> TrainReport {
+        let steps = state.done();
+        let best = state.best.as_ref().map(|best| (best.step, best.score));
+        if let (Some(best), true, true) = (state.best, self.options.keep_best, outcome != Outcome::Cancelled)
+        {
+            for (parameter, values) in trainable.parameters_mut().iter_mut().zip(best.values) {
+                parameter.values = values;
+            }
+        }
+        TrainReport {
+            outcome,
+            steps,
+            history: state.history,
+            best,
+        }
+    }
+
+    fn tell(&mut self, event: &TrainEvent<'_>) {
+        (self.observer)(event);
+    }
+
+    fn not_finite(
+        &self,
+        state: &State,
+        trainable: &Trainable,
+        batch: &[usize],
+        loss: f64,
+        store: Option<&Store>,
+    ) -> Error {
+        let name = |index: &usize| match self.objective.origin(&self.train[*index]) {
+            Some(origin) => origin.to_string(),
+            None => format!("example {}", index + 1),
+        };
+        let mut examples: Vec<String> = batch.iter().take(MAX_NAMED).map(name).collect();
+        if batch.len() > MAX_NAMED {
+            examples.push(format!("{} more", batch.len() - MAX_NAMED));
+        }
+        Error::NotFinite {
+            step: state.done() + 1,
+            loss,
+            examples,
+            saved: store.and_then(|store| store.save(state, trainable).ok()),
+        }
+    }
+
+    /// A number for all that the run learns from.
+    fn fingerprint(&self) -> String {
+        let mut hasher = blake3::Hasher::new();
+        for set in [self.train, self.valid] {
+            hasher.update(&set.len().to_le_bytes());
+            for example in set {
+                let mut parts = blake3::Hasher::new();
+                self.objective.digest(example, &mut |bytes| {
+                    parts.update(bytes);
+                });
+                hasher.update(parts.finalize().as_bytes());
+            }
+        }
+        hasher.finalize().to_hex().to_string()
+    }
+}
+
+/// Which examples make which step, and with which rate.
+struct Course {
+    plan: BatchPlan,
+    lengths: Vec<usize>,
+    steps: usize,
+    schedule: Schedule,
+}
+
+impl Course {
+    fn new<O: Objective>(trainer: &Trainer<'_, O>, tuning: &Tuning) -> Result<Self> {
+        let (objective, options) = (trainer.objective, &trainer.options);
+        options.check()?;
+        if objective.couples() && options.accumulation > 1 {
+            return Err(Error::invalid(
+                "accumulation",
+                "the loss of this task depends on all examples of a batch; make the batch larger instead, with \
+                 gradient checkpointing where memory is short",
+            ));
+        }
+        for (index, example) in trainer.train.iter().enumerate() {
+            let weight = objective.weight(example);
+            if !(weight.is_finite() && weight > 0.0) {
+                let origin = objective.origin(example).cloned();
+                return Err(Error::Unencodable {
+                    origin: origin.unwrap_or_else(|| crate::data::Origin::in_memory(index)),
+                    reason: "nothing of it is trained; leave it out, or raise the limit of tokens".to_owned(),
+                });
+            }
+        }
+        let plan = options.plan();
+        let lengths: Vec<usize> = trainer
+            .train
+            .iter()
+            .map(|example| objective.tokens(example))
+            .collect();
+        let steps = match options.duration {
+            Duration::Steps(steps) => steps,
+            Duration::Epochs(epochs) => steps_of(&plan, &lengths, epochs)?,
+        };
+        #[allow(
+            clippy::cast_precision_loss,
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a share of the steps"
+        )]
+        let warmup = (options.warmup * steps as f64).ceil() as usize;
+        Ok(Self {
+            plan,
+            lengths,
+            steps,
+            schedule: Schedule {
+                peak: options.learning_rate.unwrap_or_else(|| tuning.learning_rate()),
+                warmup,
+                total: steps,
+                decay: options.decay,
+            },
+        })
+    }
+
+    /// The steps of an epoch, each its batches.
+    fn epoch(&self, epoch: u64) -> Result<Vec<Vec<Vec<usize>>>> {
+        self.plan.steps(&self.lengths, epoch)
+    }
+
+    #[allow(clippy::cast_precision_loss, reason = "a number for people")]
+    fn progress(&self, state: &State, steps: usize) -> f64 {
+        state.epoch as f64 + state.index as f64 / steps as f64
+    }
+}
+
+/// The steps of so many epochs.
+#[allow(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "runs have far fewer than 2^52 steps"
+)]
+fn steps_of(plan: &BatchPlan, lengths: &[usize], epochs: f64) -> Result<usize> {
+    let (whole, part) = (epochs.floor() as u64, epochs.fract());
+    let mut steps = 0;
+    for epoch in 0..whole {
+        steps += plan.count_steps(lengths, epoch)?;
+    }
+    let last = plan.count_steps(lengths, whole)? as f64;
+    Ok((steps + (part * last).ceil() as usize).max(1))
+}
+
+/// Whether something that happens every so many steps, or else at the end of each epoch, happens now.
+fn due(every: Option<usize>, state: &State, epoch_ends: bool, ends: bool) -> bool {
+    ends || every.map_or(epoch_ends, |every| state.done().is_multiple_of(every))
+}

@@ -371,7 +371,11 @@ impl Sample for Preference {
         if self.chosen.trim().is_empty() {
             return Some("chosen");
         }
-        self.rejected.trim().is_empty().then_some("rejected")
+        if self.rejected.trim().is_empty() {
+            return Some("rejected");
+        }
+        // Neither of two equal answers is better.
+        (self.chosen == self.rejected).then_some("difference")
     }
 }
 

@@ -9,6 +9,7 @@ use burn::tensor::Tensor;
 
 use super::AdapterSet;
 use super::change::Output;
+use crate::kernels::LinearWeight;
 use crate::nn::{Context, Embedding, Linear};
 
 /// The adapters that a text is computed with, in the order in which they act; empty is the base model.
@@ -156,6 +157,35 @@ impl AdapterStack {
             }
         }
         output.take(layer, &x)
+    }
+
+    /// A linear layer's weight and bias with the changes of all adapters. A whole weight that stands alone is handed on as
+    /// it is.
+    ///
+    /// # Shapes
+    ///
+    /// `-> [o, i], [o]`.
+    pub(crate) fn folded(&self, layer: &Linear) -> (LinearWeight, Option<Tensor<1>>) {
+        let changes = self
+            .sets
+            .iter()
+            .filter_map(|(set, weight)| Some((set.linear(layer.slot())?, *weight)));
+        let changes: Vec<_> = changes.collect();
+        if let [(change, 1.0)] = changes[..]
+            && change.low_rank.is_none()
+            && change.rescaling.is_none()
+        {
+            let weight = change.weight.as_ref().unwrap_or_else(|| layer.linear_weight());
+            return (weight.clone(), change.bias.as_ref().or(layer.bias()).cloned());
+        }
+        let parts = (layer.weight(), layer.bias().cloned());
+        let (weight, bias) = changes
+            .into_iter()
+            .enumerate()
+            .fold(parts, |(weight, bias), (i, (change, times))| {
+                change.merge(layer, weight, bias, (times, i == 0))
+            });
+        (LinearWeight::new(weight), bias)
     }
 
     /// Changes the rows of those texts whose adapters touch a slot.

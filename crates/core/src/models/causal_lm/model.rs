@@ -8,6 +8,7 @@ use std::sync::Arc;
 use burn::tensor::{Device, Tensor};
 
 use super::super::decoder::{Decoder, DecoderConfig};
+use super::super::layered::{LayerState, Layered, Tokens};
 use super::super::tokenizer::TextTokenizer;
 use super::generation_config;
 use crate::adapters::{AdapterBase, Module, ModuleShapes};
@@ -170,6 +171,24 @@ impl CausalLm {
             let hidden = self.decoder.forward_cached(ids, caches, context)?;
             Ok(self.decoder.logits_of(hidden, &last, context))
         })
+    }
+}
+
+impl Layered for CausalLm {
+    fn num_layers(&self) -> usize {
+        self.decoder.num_layers()
+    }
+
+    fn enter(&self, tokens: &Tokens, context: &Context) -> Result<LayerState> {
+        self.decoder.enter(tokens, context)
+    }
+
+    fn layer(&self, index: usize, state: LayerState, context: &Context) -> Result<LayerState> {
+        self.decoder.layer(index, state, context)
+    }
+
+    fn leave(&self, state: LayerState, context: &Context) -> Result<Tensor<2>> {
+        self.decoder.leave(state, context)
     }
 }
 

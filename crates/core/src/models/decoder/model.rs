@@ -215,6 +215,20 @@ impl Decoder {
         }
     }
 
+    /// The weight and bias of the output layer as a text of the pass sees them, its adapters folded in; all texts of the pass
+    /// have the adapters of the first. With them a loss is computed without all logits at once
+    /// ([`cross_entropy`](crate::kernels::cross_entropy)).
+    ///
+    /// # Shapes
+    /// `-> [v, h], [v]`.
+    #[must_use]
+    pub fn output(&self, context: &Context) -> (LinearWeight, Option<Tensor<1>>) {
+        match context.adapters().first() {
+            Some(stack) if stack.touches(self.lm_head.slot()) => stack.folded(&self.lm_head),
+            _ => (self.lm_head.linear_weight().clone(), self.lm_head.bias().cloned()),
+        }
+    }
+
     /// The logits of some tokens only, named by rising packed indices; usually the last of each text.
     ///
     /// # Shapes

@@ -3,13 +3,16 @@
 //! Letters: `t` tokens of a batch, `b` texts of a batch, `h` hidden width, `dim` components of a vector.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor};
 
 use super::super::batch::{Batching, in_pool};
 use super::super::encoder::{EncoderConfig, EncoderModel};
+use super::super::layered::{LayerState, Layered, Tokens};
 use super::super::tokenizer::{Encoded, TextTokenizer};
 use super::folder::{Head, Step, max_length, transformer_files};
+use crate::adapters::{AdapterBase, Module, ModuleShapes};
 use crate::error::{Error, Result};
 use crate::nn::{Context, Segments};
 use crate::text::{Embedder, Embeddings, Role, TokenCount};
@@ -215,10 +218,27 @@ impl Encoder {
         let ids: Vec<u32> = batch.iter().flat_map(|text| &text.ids).copied().collect();
         let type_ids: Vec<u32> = batch.iter().flat_map(|text| &text.type_ids).copied().collect();
         let x = self.model.forward(&ids, &type_ids, &context)?; // [t, h]
-        let mut x = self.head.pooling.forward(&x, context.segments(), skip); // [b, h of each pooling mode]
+        Ok(self.pool(&x, skip, &context))
+    }
+
+    /// The vectors of texts from the hidden states of their tokens, which [`Layered::hidden`] gives: pooling and what the
+    /// folder's modules do behind it. What is computed from tensors that record gradients records them.
+    ///
+    /// # Shapes
+    /// `hidden [t, h] -> [b, dim]`.
+    ///
+    /// # Errors
+    /// [`Error::Tokenizer`] when the tokenizer fails on the prompt of the role.
+    pub fn pooled(&self, hidden: &Tensor<2>, role: Role, context: &Context) -> Result<Tensor<2>> {
+        let skip = self.skipped(self.head.prompts.of(role))?;
+        Ok(self.pool(hidden, skip, context))
+    }
+
+    fn pool(&self, hidden: &Tensor<2>, skip: usize, context: &Context) -> Tensor<2> {
+        let mut x = self.head.pooling.forward(hidden, context.segments(), skip); // [b, h of each pooling mode]
         for step in &self.head.steps {
             x = match step {
-                Step::Dense(dense) => dense.forward(x, &context),
+                Step::Dense(dense) => dense.forward(x, context),
                 Step::Normalize => {
                     let norm = x.clone().square().sum_dim(1).sqrt().clamp_min(MIN_NORM); // [b, 1]
                     x / norm
@@ -226,10 +246,10 @@ impl Encoder {
             };
         }
         let [b, _] = x.dims();
-        Ok(match self.head.truncate_dim {
+        match self.head.truncate_dim {
             Some(_) => x.slice([0..b, 0..self.head.dim]),
             None => x,
-        })
+        }
     }
 
     /// The first tokens of each text that are not pooled.
@@ -238,6 +258,39 @@ impl Encoder {
             return Ok(0);
         }
         self.tokenizer.prefix_tokens(prompt, self.max_length)
+    }
+}
+
+/// The modules of the transformer; dense layers behind the pooling are not among them.
+impl AdapterBase for Encoder {
+    fn module_shapes(&self) -> &Arc<ModuleShapes> {
+        self.model.module_shapes()
+    }
+
+    fn modules(&self) -> Vec<Module<'_>> {
+        self.model.modules()
+    }
+
+    fn device(&self) -> &Device {
+        self.model.device()
+    }
+}
+
+impl Layered for Encoder {
+    fn num_layers(&self) -> usize {
+        self.model.num_layers()
+    }
+
+    fn enter(&self, tokens: &Tokens, context: &Context) -> Result<LayerState> {
+        self.model.enter(tokens, context)
+    }
+
+    fn layer(&self, index: usize, state: LayerState, context: &Context) -> Result<LayerState> {
+        self.model.layer(index, state, context)
+    }
+
+    fn leave(&self, state: LayerState, context: &Context) -> Result<Tensor<2>> {
+        self.model.leave(state, context)
     }
 }
 

@@ -5,7 +5,7 @@
 
 use burn::tensor::Tensor;
 
-use crate::kernels::{self, LinearWeight};
+use crate::kernels::{self, LinearWeight, SidePath};
 
 /// The pair of matrices whose product, scaled, is added to a weight.
 ///
@@ -194,7 +194,10 @@ impl LowRank {
         weight: f64,
     ) -> Tensor<2> {
         let Some(Decomposed { factor, .. }) = &self.decomposed else {
-            return y + self.weighted(x, weight);
+            return match self.bias {
+                None => kernels::low_rank(x, Some(y), self.path(weight)),
+                Some(_) => y + self.weighted(x, weight),
+            };
         };
         // y + weight ((factor - 1) (y - bias) + factor scaling x a^T b^T), as PEFT 0.21 (tuners/lora/dora.py) has it.
         let factor = factor.clone().unsqueeze::<2>(); // [1, o]
@@ -238,15 +241,15 @@ impl LowRank {
     }
 
     fn weighted(&self, x: Tensor<2>, weight: f64) -> Tensor<2> {
-        // The scaling goes to the narrow rows between the matrices.
-        let narrow = kernels::linear(x, &self.a, None, None) * (self.scaling * weight); // [t, r]
+        let side = kernels::low_rank(x, None, self.path(weight));
         match &self.bias {
-            None => kernels::linear(narrow, &self.b, None, None),
-            Some(bias) => {
-                let bias = bias.clone() * (self.scaling * weight);
-                kernels::linear(narrow, &self.b, Some(&bias), None)
-            }
+            None => side,
+            Some(bias) => side + (bias.clone() * (self.scaling * weight)).unsqueeze(),
         }
+    }
+
+    fn path(&self, weight: f64) -> SidePath<'_> {
+        SidePath::new(&self.a, &self.b, self.scaling * weight)
     }
 }
 

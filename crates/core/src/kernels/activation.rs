@@ -88,6 +88,10 @@ impl FromStr for Activation {
 /// `[...] -> [...]`, any shape.
 #[must_use]
 pub fn activate<const D: usize>(x: Tensor<D>, kind: Activation) -> Tensor<D> {
+    #[cfg(feature = "autodiff")]
+    if x.is_tracked() {
+        return super::pointwise_gradient::activate(x, kind);
+    }
     #[cfg(feature = "cpu")]
     let x = match super::cpu::into_flex(x) {
         Ok(x) => return super::cpu::from_flex(super::cpu::activate(x, kind)),

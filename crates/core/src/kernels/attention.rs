@@ -60,6 +60,29 @@ impl AttentionOptions {
             && k[1] == q[1] / self.heads * self.kv_heads
     }
 
+    /// Whether these inputs of packed texts fit each other.
+    #[cfg(feature = "cpu")]
+    pub(super) fn fits_texts(
+        self,
+        [q, k, v]: [[usize; 2]; 3],
+        position_bias: Option<&Tensor<3>>,
+        offsets: &[usize],
+    ) -> bool {
+        let longest = offsets
+            .windows(2)
+            .map(|pair| pair[1] - pair[0])
+            .max()
+            .unwrap_or(0);
+        let bias_fits = |bias: &Tensor<3>| {
+            let [heads, rows, columns] = bias.dims();
+            heads == self.heads && columns >= longest && rows == columns
+        };
+        self.fits(q, k, v)
+            && q[0] == k[0]
+            && offsets.last() == Some(&q[0])
+            && position_bias.is_none_or(bias_fits)
+    }
+
     /// Whether the token at position `query` sees the one at `key`.
     fn sees(&self, query: usize, key: usize) -> bool {
         !self.causal || (key <= query && self.window.is_none_or(|window| query - key < window))
@@ -82,19 +105,14 @@ pub fn attention(
     offsets: &[usize],
     options: AttentionOptions,
 ) -> Tensor<2> {
+    #[cfg(feature = "autodiff")]
+    if [&q, &k, &v].into_iter().any(Tensor::is_tracked) && !position_bias.is_some_and(Tensor::is_tracked) {
+        return super::attention_gradient::attention(q, k, v, position_bias, offsets, options);
+    }
     #[cfg(feature = "cpu")]
     let (q, k, v) = {
         use super::cpu::{self, from_flex, into_flex};
-        let longest = offsets
-            .windows(2)
-            .map(|pair| pair[1] - pair[0])
-            .max()
-            .unwrap_or(0);
-        let fits = options.fits(q.dims(), k.dims(), v.dims())
-            && q.dims()[0] == k.dims()[0]
-            && offsets.last() == Some(&q.dims()[0])
-            && position_bias.is_none_or(|bias| bias.dims()[0] == options.heads && bias.dims()[2] >= longest)
-            && position_bias.is_none_or(|bias| bias.dims()[1] == bias.dims()[2]);
+        let fits = options.fits_texts([q.dims(), k.dims(), v.dims()], position_bias, offsets);
         let bias = position_bias.map(|bias| into_flex(bias.clone()));
         match (into_flex(q), into_flex(k), into_flex(v), bias) {
             (Ok(q), Ok(k), Ok(v), None) if fits => {
@@ -292,14 +310,14 @@ fn mix(
 }
 
 /// Which keys each query does not see, row by row; `None` where every query sees every key.
-fn hidden(n: usize, p: usize, positions: (usize, usize), options: AttentionOptions) -> Option<Vec<bool>> {
+pub(super) fn hidden(n: usize, p: usize, positions: (usize, usize), options: AttentionOptions) -> Option<Vec<bool>> {
     let pairs = (0..n).flat_map(|query| (0..p).map(move |key| (positions.0 + query, positions.1 + key)));
     let hidden: Vec<bool> = pairs.map(|(query, key)| !options.sees(query, key)).collect();
     hidden.contains(&true).then_some(hidden)
 }
 
 /// Neighbouring texts of equal length as (first token, texts, tokens of each); empty texts are left out.
-fn runs_of_equal_length(offsets: &[usize]) -> Vec<(usize, usize, usize)> {
+pub(super) fn runs_of_equal_length(offsets: &[usize]) -> Vec<(usize, usize, usize)> {
     let mut runs: Vec<(usize, usize, usize)> = Vec::new();
     for pair in offsets.windows(2) {
         let (start, n) = (pair[0], pair[1] - pair[0]);

@@ -11,6 +11,10 @@ use burn::tensor::{Int, Tensor, TensorData};
 /// `table [v, h]`, `ids [t] -> [t, h]`.
 #[must_use]
 pub fn embedding(table: &Tensor<2>, ids: &[u32]) -> Tensor<2> {
+    #[cfg(feature = "autodiff")]
+    if table.is_tracked() {
+        return super::embedding_gradient::embedding(table, ids);
+    }
     #[cfg(feature = "cpu")]
     if let Ok(table) = super::cpu::into_flex(table.clone()) {
         return super::cpu::from_flex(super::cpu::embedding(table, ids));

@@ -13,6 +13,10 @@ use super::{Activation, activation};
 /// `gate [t, f]`, `up [t, f] -> [t, f]`.
 #[must_use]
 pub fn gated(gate: Tensor<2>, up: Tensor<2>, activation: Activation) -> Tensor<2> {
+    #[cfg(feature = "autodiff")]
+    if gate.is_tracked() || up.is_tracked() {
+        return super::pointwise_gradient::gated(gate, up, activation);
+    }
     #[cfg(feature = "cpu")]
     let (gate, up) = {
         use super::cpu::{self, from_flex, into_flex};

@@ -17,6 +17,10 @@ pub fn layer_norm(
     bias: &Tensor<1>,
     eps: f64,
 ) -> Tensor<2> {
+    #[cfg(feature = "autodiff")]
+    if super::norm_gradient::is_tracked(&x, residual.as_ref(), [weight, bias]) {
+        return super::norm_gradient::layer_norm(x, residual, weight, bias, eps);
+    }
     #[cfg(feature = "cpu")]
     let (x, residual) = {
         use super::cpu::{self, from_flex, into_flex};

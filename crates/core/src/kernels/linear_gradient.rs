@@ -34,17 +34,14 @@ pub(super) fn linear(x: Tensor<2>, weight: &LinearWeight, bias: Option<&Tensor<1
     };
     let kept = weight.tracked().is_some().then_some(rows);
     // Not packed: on the way back the weight is read the other way round.
-    let weight = match weight.tracked() {
-        Some(tensor) => Back::Plain(tensor.clone().inner()),
-        None => Back::Frozen(weight.clone()),
-    };
+    let weight = Back::new(weight);
     gradient::record(
         inputs,
         y,
         move |dy: Tensor<2>, [x_wanted, weight_wanted, bias_wanted]| {
             let dx = x_wanted.then(|| Gradient::from(weight.times(dy.clone())));
             let dweight = match (&kept, weight_wanted) {
-                (Some(x), true) => Some(Gradient::from(transposed_times(dy.clone(), x.clone()))),
+                (Some(x), true) => Some(Gradient::from(transposed_times(dy.clone(), x.clone(), None))),
                 _ => None,
             };
             let dbias = bias_wanted.then(|| Gradient::from(column_sums(dy)));
@@ -54,15 +51,22 @@ pub(super) fn linear(x: Tensor<2>, weight: &LinearWeight, bias: Option<&Tensor<1
 }
 
 /// The weight on the way back.
-enum Back {
+pub(super) enum Back {
     Plain(Tensor<2>),
     Frozen(LinearWeight),
 }
 
 impl Back {
+    pub(super) fn new(weight: &LinearWeight) -> Self {
+        match weight.tracked() {
+            Some(tensor) => Self::Plain(tensor.clone().inner()),
+            None => Self::Frozen(weight.clone()),
+        }
+    }
+
     /// # Shapes
     /// `[t, o] -> [t, i]`.
-    fn times(&self, rows: Tensor<2>) -> Tensor<2> {
+    pub(super) fn times(&self, rows: Tensor<2>) -> Tensor<2> {
         match self {
             Self::Plain(weight) => super::matmul::times(rows, weight.clone()),
             Self::Frozen(weight) => weight.times(rows),
@@ -76,5 +80,10 @@ impl Back {
 ///
 /// `[t, o] -> [o]`.
 pub(super) fn column_sums(x: Tensor<2>) -> Tensor<1> {
+    #[cfg(feature = "cpu")]
+    let x = match super::cpu::into_flex(x) {
+        Ok(x) => return super::cpu::from_flex(super::cpu::column_sums(x)),
+        Err(x) => x,
+    };
     x.sum_dim(0).squeeze_dim(0)
 }

@@ -18,6 +18,10 @@ pub fn rms_norm(
     weight: &Tensor<1>,
     eps: f64,
 ) -> (Tensor<2>, Tensor<2>) {
+    #[cfg(feature = "autodiff")]
+    if super::norm_gradient::is_tracked(&x, residual.as_ref(), [weight]) {
+        return super::norm_gradient::rms_norm(x, residual, weight, eps);
+    }
     #[cfg(feature = "cpu")]
     let (x, residual) = {
         use super::cpu::{self, from_flex, into_flex};

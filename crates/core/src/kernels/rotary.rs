@@ -12,6 +12,10 @@ use burn::tensor::Tensor;
 /// `x [t, a d]`, `cos [t, r/2]`, `sin [t, r/2] -> [t, a d]`.
 #[must_use]
 pub fn rotary(x: Tensor<2>, heads: usize, cos: &Tensor<2>, sin: &Tensor<2>) -> Tensor<2> {
+    #[cfg(feature = "autodiff")]
+    if x.is_tracked() {
+        return super::pointwise_gradient::rotary(x, heads, cos, sin);
+    }
     #[cfg(feature = "cpu")]
     let x = {
         use super::cpu::{self, from_flex, into_flex};

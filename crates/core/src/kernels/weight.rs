@@ -191,6 +191,13 @@ impl LinearWeight {
     /// `rows [t, o] -> [t, i]`.
     #[cfg(feature = "autodiff")]
     pub(super) fn times(&self, rows: Tensor<2>) -> Tensor<2> {
+        #[cfg(feature = "cpu")]
+        let rows = match (&self.storage, cpu::into_flex(rows)) {
+            (Storage::Packed(packed), Ok(rows)) => {
+                return cpu::from_flex(cpu::times_packed(rows, packed));
+            }
+            (_, rows) => rows.map_or_else(|tensor| tensor, cpu::from_flex),
+        };
         super::matmul::times(rows, self.to_tensor().inner())
     }
 

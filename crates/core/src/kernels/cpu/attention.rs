@@ -43,14 +43,53 @@ pub fn attention(
     options: AttentionOptions,
 ) -> FlexTensor {
     let (q, k, v) = (row_major(q), row_major(k), row_major(v));
-    let (q, k, v) = (rows(&q), rows(&k), rows(&v));
-    let (t, width) = (q.len(), q.width());
-    let mut out = vec![0.0; t * width];
-    let work = |bias: Option<PositionBias<'_>>, out: &mut [f32]| {
+    let mut out = vec![0.0; rows(&q).len() * rows(&q).width()];
+    let shape = [rows(&q).len(), rows(&q).width()];
+    let inputs = [rows(&q), rows(&k), rows(&v)];
+    with_texts(inputs, position_bias, offsets, options, |texts| {
+        compute(texts, &mut out, None);
+    });
+    from_vec(out, shape)
+}
+
+/// The same, and the logarithm of what the softmax of each query and head was divided by, for the way back.
+///
+/// # Shapes
+///
+/// As [`attention`], and `[t, a]`.
+#[cfg(feature = "autodiff")]
+pub fn attention_with_sums(
+    [q, k, v]: &[FlexTensor; 3],
+    position_bias: Option<&FlexTensor>,
+    offsets: &[usize],
+    options: AttentionOptions,
+) -> (FlexTensor, Vec<f32>) {
+    let inputs = [rows(q), rows(k), rows(v)];
+    let (t, width) = (inputs[0].len(), inputs[0].width());
+    let (mut out, mut sums) = (vec![0.0; t * width], vec![0.0; t * options.heads]);
+    with_texts(inputs, position_bias, offsets, options, |texts| {
+        compute(texts, &mut out, Some(&mut sums));
+    });
+    (from_vec(out, [t, width]), sums)
+}
+
+/// Calls `work` with the texts of a packed batch.
+///
+/// # Shapes
+///
+/// `q [t, a d]`, `k [t, g d]`, `v [t, g d]`, `position_bias [a, m, m]`.
+pub fn with_texts<R>(
+    [q, k, v]: [Rows<'_>; 3],
+    position_bias: Option<&FlexTensor>,
+    offsets: &[usize],
+    options: AttentionOptions,
+    work: impl FnOnce(&[Text<'_>]) -> R,
+) -> R {
+    let cut = |bias: Option<PositionBias<'_>>| {
         let texts = offsets.windows(2).map(|pair| {
             let (first, n) = (pair[0], pair[1] - pair[0]);
             Text {
-                q: q.part(first, n, 0, width),
+                q: q.part(first, n, 0, q.width()),
                 k: k.part(first, n, 0, k.width()),
                 v: v.part(first, n, 0, v.width()),
                 bias,
@@ -58,16 +97,15 @@ pub fn attention(
                 options,
             }
         });
-        compute(&texts.collect::<Vec<_>>(), out);
+        work(&texts.collect::<Vec<_>>())
     };
     match position_bias {
         Some(bias) => {
             let side = bias.layout().shape()[2];
-            with_slice(bias, |data| work(Some(PositionBias { data, side }), &mut out));
+            with_slice(bias, |data| cut(Some(PositionBias { data, side })))
         }
-        None => work(None, &mut out),
+        None => cut(None),
     }
-    from_vec(out, [t, width])
 }
 
 /// What is read of one text.
@@ -113,16 +151,18 @@ pub struct PositionBias<'a> {
 impl<'a> PositionBias<'a> {
     /// What is added to the scores of a query of a head, from key `first` on.
     #[inline(always)]
-    fn row(&self, head: usize, query: usize, first: usize) -> &'a [f32] {
+    pub fn row(&self, head: usize, query: usize, first: usize) -> &'a [f32] {
         &self.data[(head * self.side + query) * self.side..][first..self.side]
     }
 }
 
-/// The attention of all texts, behind each other in `out [t, a d]`.
-pub fn compute(texts: &[Text<'_>], out: &mut [f32]) {
+/// The attention of all texts, behind each other in `out [t, a d]`; where wanted, the logarithms of the sums of the
+/// softmax in `sums [t, a]`.
+pub fn compute(texts: &[Text<'_>], out: &mut [f32], sums: Option<&mut [f32]>) {
     let mut tasks = Vec::new();
     let mut products = 0;
     let mut rest = out;
+    let mut rest_of_sums = sums;
     for text in texts {
         let (n, width) = (text.q.len(), text.q.width());
         products += n * text.k.len() * width * 2;
@@ -134,11 +174,17 @@ pub fn compute(texts: &[Text<'_>], out: &mut [f32]) {
             let queries = most.min(n - first);
             let (out, others) = std::mem::take(&mut rest).split_at_mut(queries * width);
             rest = others;
+            let sums = rest_of_sums.take().map(|sums| {
+                let (sums, others) = sums.split_at_mut(queries * text.options.heads);
+                rest_of_sums = Some(others);
+                sums
+            });
             tasks.push(Task {
                 text,
                 first,
                 queries,
                 out,
+                log_sums: sums,
             });
         }
     }
@@ -157,6 +203,8 @@ struct Task<'a> {
     queries: usize,
     /// `[queries, a d]`.
     out: &'a mut [f32],
+    /// `[queries, a]`.
+    log_sums: Option<&'a mut [f32]>,
 }
 
 impl WithSimd for Task<'_> {
@@ -169,6 +217,7 @@ impl WithSimd for Task<'_> {
             first,
             queries,
             out,
+            mut log_sums,
         } = self;
         let AttentionOptions {
             heads,
@@ -219,7 +268,11 @@ impl WithSimd for Task<'_> {
                         .map(|bias| bias.row(head, first + block + row, start + columns.start));
                     let row_scores = &mut scores[row * stride..][columns.clone()];
                     let seen = seen.start - columns.start..seen.end - columns.start;
-                    (_, sums[row]) = soften(simd, row_scores, seen, scale, bias);
+                    let maximum;
+                    (maximum, sums[row]) = soften(simd, row_scores, seen, scale, bias);
+                    if let Some(log_sums) = &mut log_sums {
+                        log_sums[(block + row) * heads + head] = maximum + sums[row].ln();
+                    }
                 }
                 // 3. Mixed values, divided by the sums on their way out.
                 let steps = columns.start..columns.end.min(n);
@@ -272,9 +325,9 @@ pub fn soften<S: Simd>(
 }
 
 /// Stores raw scores.
-struct Scores<'a> {
-    scores: &'a mut [f32],
-    stride: usize,
+pub struct Scores<'a> {
+    pub scores: &'a mut [f32],
+    pub stride: usize,
 }
 
 impl Sink for Scores<'_> {

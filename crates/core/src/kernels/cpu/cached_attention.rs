@@ -92,7 +92,7 @@ pub fn attention_cached(
     if texts.iter().all(|text| text.q.len() <= FEW_QUERIES) {
         few(&texts, &mut out);
     } else {
-        compute(&texts, &mut out);
+        compute(&texts, &mut out, None);
     }
     from_vec(out, [q.len(), q.width()])
 }

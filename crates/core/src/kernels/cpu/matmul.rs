@@ -6,21 +6,25 @@
 //! the rows stream past; the sums of the blocks are added in their order, so that the result does not depend on the number
 //! of threads.
 
+use std::ops::Range;
+
 use burn::backend::flex::FlexTensor;
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
+use super::packed::Packed;
 use super::panels::Panels;
 use super::product::{Sink, product};
 use super::rows::Rows;
-use super::tensor::{from_vec, row_major, rows};
+use super::tensor::{from_vec, own, row_major, rows};
+use super::transposed_product::transposed_product;
 
 /// Inner indices of a block.
 const BLOCK: usize = 512;
 /// Rows of a task.
 const TASK_ROWS: usize = 64;
-/// Side of the squares in which a matrix is transposed: both fit the first-level cache.
-const SQUARE: usize = 32;
+/// Columns of a packed matrix that are decoded one after another.
+const DECODED_ROWS: usize = 16;
 
 /// `a b`.
 ///
@@ -32,16 +36,71 @@ pub fn times(a: FlexTensor, b: FlexTensor) -> FlexTensor {
     multiply(rows(&a), rows(&b))
 }
 
-/// `a^T b`, summed over the rows of both.
+/// `a b^T` of a packed matrix, the way back through it; some of its columns are decoded at a time.
 ///
 /// # Shapes
 ///
-/// `a [k, m]`, `b [k, n] -> [m, n]`.
-pub fn transposed_times(a: FlexTensor, b: FlexTensor) -> FlexTensor {
+/// `a [m, n]`, `b [k, n] -> [m, k]`, with `b` as it multiplies on the way there.
+pub fn times_packed(a: FlexTensor, b: &Packed) -> FlexTensor {
+    let a = row_major(a);
+    let a = rows(&a);
+    let (m, k, width) = (a.len(), b.n(), b.k());
+    let mut y = vec![0.0; m * width];
+    let mut decoded = vec![0.0; BLOCK.min(k) * width];
+    if width > 0 {
+        for first in (0..k).step_by(BLOCK) {
+            let steps = BLOCK.min(k - first);
+            decoded[..steps * width]
+                .par_chunks_mut(DECODED_ROWS * width)
+                .enumerate()
+                .for_each(|(block, target)| {
+                    let mut row = Vec::with_capacity(width);
+                    for (index, target) in target.chunks_exact_mut(width).enumerate() {
+                        row.clear();
+                        b.append_column(first + block * DECODED_ROWS + index, &mut row);
+                        target.copy_from_slice(&row[..width]);
+                    }
+                });
+            let panels = Panels::pack_rows(Rows::new(&decoded, width, steps, width));
+            add_block(a, first..first + steps, &panels, &mut y);
+        }
+    }
+    from_vec(y, [m, width])
+}
+
+/// `a^T b`, summed over the rows of both, added to `sum` where there is one.
+///
+/// # Shapes
+///
+/// `a [k, m]`, `b [k, n]`, `sum [m, n] -> [m, n]`.
+pub fn transposed_times(a: FlexTensor, b: FlexTensor, sum: Option<FlexTensor>) -> FlexTensor {
     let (a, b) = (row_major(a), row_major(b));
-    let turned = transposed(rows(&a));
-    let (k, m) = (rows(&a).len(), rows(&a).width());
-    multiply(Rows::new(&turned, k, m, k), rows(&b))
+    let (a, b) = (rows(&a), rows(&b));
+    let (k, m, n) = (a.len(), a.width(), b.width());
+    let add_first = sum.is_some();
+    let mut y = match sum {
+        Some(sum) => own(sum),
+        None => from_vec(vec![0.0; m * n], [m, n]),
+    };
+    if n > 0 {
+        for first in (0..k).step_by(BLOCK) {
+            let steps = BLOCK.min(k - first);
+            let panels = Panels::pack_rows(b.part(first, steps, 0, n));
+            y.storage_mut::<f32>()
+                .par_chunks_mut(TASK_ROWS * n)
+                .enumerate()
+                .for_each(|(block, y)| {
+                    let width = y.len() / n;
+                    Arch::new().dispatch(TransposedTask {
+                        a: a.part(first, steps, block * TASK_ROWS, width),
+                        b: &panels,
+                        y,
+                        add: add_first || first > 0,
+                    });
+                });
+        }
+    }
+    y
 }
 
 fn multiply(a: Rows<'_>, b: Rows<'_>) -> FlexTensor {
@@ -51,44 +110,26 @@ fn multiply(a: Rows<'_>, b: Rows<'_>) -> FlexTensor {
         for first in (0..k).step_by(BLOCK) {
             let steps = BLOCK.min(k - first);
             let panels = Panels::pack_rows(b.part(first, steps, 0, n));
-            y.par_chunks_mut(TASK_ROWS * n)
-                .enumerate()
-                .for_each(|(block, y)| {
-                    let height = y.len() / n;
-                    Arch::new().dispatch(Task {
-                        a: a.part(block * TASK_ROWS, height, first, steps),
-                        b: &panels,
-                        y,
-                        add: first > 0,
-                    });
-                });
+            add_block(a, first..first + steps, &panels, &mut y);
         }
     }
     from_vec(y, [m, n])
 }
 
-/// The rows as columns.
-fn transposed(matrix: Rows<'_>) -> Vec<f32> {
-    let (k, m) = (matrix.len(), matrix.width());
-    let mut turned = vec![0.0; k * m];
-    if k == 0 {
-        return turned;
-    }
-    turned
-        .par_chunks_mut(SQUARE * k)
+/// Adds the product of the inner indices `steps` of `a [m, k]` with their block to `y [m, n]`; the first sets it.
+fn add_block(a: Rows<'_>, steps: Range<usize>, panels: &Panels, y: &mut [f32]) {
+    let n = panels.n();
+    y.par_chunks_mut(TASK_ROWS * n)
         .enumerate()
-        .for_each(|(strip, target)| {
-            let first = strip * SQUARE;
-            for start in (0..k).step_by(SQUARE) {
-                for row in start..(start + SQUARE).min(k) {
-                    let source = &matrix.row(row)[first..];
-                    for (target, value) in target.chunks_exact_mut(k).zip(source) {
-                        target[row] = *value;
-                    }
-                }
-            }
+        .for_each(|(block, y)| {
+            let height = y.len() / n;
+            Arch::new().dispatch(Task {
+                a: a.part(block * TASK_ROWS, height, steps.start, steps.len()),
+                b: panels,
+                y,
+                add: steps.start > 0,
+            });
         });
-    turned
 }
 
 /// Some rows with one block.
@@ -119,6 +160,35 @@ impl WithSimd for Task<'_, '_> {
             0..self.b.panels(),
             &mut target,
         );
+    }
+}
+
+/// Some columns of the left side with one block.
+struct TransposedTask<'a, 'y> {
+    a: Rows<'a>,
+    b: &'a Panels,
+    y: &'y mut [f32],
+    /// Whether the product is added to what is there.
+    add: bool,
+}
+
+impl WithSimd for TransposedTask<'_, '_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        // Side by side, because the rows of a wide matrix lie on so many pages that finding those takes the time.
+        let (steps, width) = (self.a.len(), self.a.width());
+        let mut strip = Vec::with_capacity(steps * width);
+        for row in 0..steps {
+            strip.extend_from_slice(self.a.row(row));
+        }
+        let mut target = Target {
+            y: self.y,
+            n: self.b.n(),
+            add: self.add,
+        };
+        transposed_product(simd, Rows::new(&strip, width, steps, width), self.b, &mut target);
     }
 }
 

@@ -1,10 +1,10 @@
-//! Activations and gates of whole tensors, in place where nobody else holds the memory.
+//! Activations, gates and sums of whole tensors, in place where nobody else holds the memory.
 
 use burn::backend::flex::FlexTensor;
 use pulp::{Arch, Simd, WithSimd};
 
 use super::blocks::for_each_block;
-use super::tensor::whole;
+use super::tensor::{own, whole};
 use super::vector_math;
 use crate::kernels::Activation;
 
@@ -26,6 +26,17 @@ pub fn gated(gate: FlexTensor, up: FlexTensor, activation: Activation) -> FlexTe
         Arch::new().dispatch(Gate { gate, up, activation });
     });
     gate
+}
+
+/// `x + y`, component by component, of tensors of equal shape.
+pub fn add(x: FlexTensor, y: FlexTensor) -> FlexTensor {
+    let (x, y) = if y.is_unique() && !x.is_unique() { (y, x) } else { (x, y) };
+    let (mut x, y) = (own(x), whole(y));
+    let y = y.storage::<f32>();
+    for_each_block(x.storage_mut::<f32>(), 1, |first, x| {
+        Arch::new().dispatch(Sum { x, y: &y[first..] });
+    });
+    x
 }
 
 struct Task<'a> {
@@ -62,5 +73,19 @@ impl WithSimd for Gate<'_> {
         for (gate, up) in tail.iter_mut().zip(up_tail) {
             *gate *= up;
         }
+    }
+}
+
+struct Sum<'a> {
+    x: &'a mut [f32],
+    y: &'a [f32],
+}
+
+impl WithSimd for Sum<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        super::layer_norm::add(simd, self.x, &self.y[..self.x.len()]);
     }
 }

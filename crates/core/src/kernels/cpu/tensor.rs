@@ -54,6 +54,20 @@ pub fn whole(tensor: FlexTensor) -> FlexTensor {
     tensor.to_contiguous()
 }
 
+/// [`whole`], in memory that nobody else holds; the threads share the work of a copy.
+pub fn own(tensor: FlexTensor) -> FlexTensor {
+    let tensor = whole(tensor);
+    if tensor.is_unique() {
+        return tensor;
+    }
+    let source = tensor.storage::<f32>();
+    let mut copy = vec![0.0; source.len()];
+    super::blocks::for_each_block(copy.as_mut_slice(), 1, |first, block| {
+        block.copy_from_slice(&source[first..][..block.len()]);
+    });
+    from_vec(copy, tensor.layout().shape().clone())
+}
+
 /// The rows of a 2-D tensor that went through [`row_major`].
 pub fn rows(tensor: &FlexTensor) -> Rows<'_> {
     let (shape, strides) = (tensor.layout().shape(), tensor.layout().strides());

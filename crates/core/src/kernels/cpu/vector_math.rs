@@ -51,9 +51,9 @@ const TANH_P: [f32; 5] = [1.335_466_2e-8, 2.060_908_3e-5, 3.495_588_2e-3, 0.133_
 const TANH_Q: [f32; 5] = [7.776_559e-7, 3.285_634_7e-4, 2.587_698_3e-2, 0.467_143_42, 1.0];
 
 /// `sqrt(2 / pi)`, of the tanh form of GELU.
-const SQRT_2_OVER_PI: f32 = 0.797_884_6;
+pub const SQRT_2_OVER_PI: f32 = 0.797_884_6;
 /// The cubic coefficient of the tanh form of GELU.
-const GELU_CUBIC: f32 = 0.044_715;
+pub const GELU_CUBIC: f32 = 0.044_715;
 
 /// Replaces each component by its activation.
 #[inline(always)]
@@ -119,6 +119,12 @@ pub fn sigmoid<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
 /// `x Phi(x)` with the distribution function `Phi` of the standard normal distribution.
 #[inline(always)]
 pub fn gelu<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
+    simd.mul_f32s(x, normal_distribution(simd, x))
+}
+
+/// The distribution function of the standard normal distribution.
+#[inline(always)]
+pub fn normal_distribution<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     let inside = clamp(simd, x, -PHI_RANGE, PHI_RANGE);
     let square = simd.mul_f32s(inside, inside);
     let p = simd.mul_f32s(inside, polynomial(simd, square, &PHI_P));
@@ -127,7 +133,7 @@ pub fn gelu<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
         simd.splat_f32s(0.5),
     );
     let below = simd.less_than_f32s(x, simd.splat_f32s(-PHI_RANGE));
-    simd.mul_f32s(x, simd.select_f32s(below, simd.splat_f32s(0.0), phi))
+    simd.select_f32s(below, simd.splat_f32s(0.0), phi)
 }
 
 /// `x/2 (1 + tanh(u)) = x / (1 + e^-2u)` with `u = sqrt(2/pi) (x + 0.044715 x^3)`.
@@ -155,7 +161,7 @@ pub fn tanh<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
 
 /// `x` brought between the bounds; a NaN compares false and stays.
 #[inline(always)]
-fn clamp<S: Simd>(simd: S, x: S::f32s, low: f32, high: f32) -> S::f32s {
+pub fn clamp<S: Simd>(simd: S, x: S::f32s, low: f32, high: f32) -> S::f32s {
     let (low, high) = (simd.splat_f32s(low), simd.splat_f32s(high));
     let x = simd.select_f32s(simd.less_than_f32s(x, low), low, x);
     simd.select_f32s(simd.less_than_f32s(high, x), high, x)

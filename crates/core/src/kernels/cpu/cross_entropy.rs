@@ -1,0 +1,168 @@
+//! Rows of logits become losses and, in place, their gradients.
+//!
+//! Letters: `c` rows, `v` vocabulary.
+
+use burn::backend::flex::FlexTensor;
+use pulp::{Arch, Simd, WithSimd};
+use rayon::prelude::*;
+
+use super::tensor::{from_vec, own, whole};
+use super::vector_math::{exp, tanh};
+
+/// Components of a task.
+const TASK_COMPONENTS: usize = 32 * 1024;
+
+/// How the loss of a row is computed.
+#[derive(Clone, Copy)]
+pub struct Softened {
+    /// Logits are brought below this, as `cap tanh(logit / cap)`.
+    pub softcap: Option<f32>,
+    /// The share of the target's probability that all classes divide among themselves.
+    pub smoothing: f32,
+}
+
+/// What is found of some rows.
+pub struct RowLosses {
+    /// The negative logarithm of the target's probability, `[c]`.
+    pub nll: FlexTensor,
+    /// The same with label smoothing, `[c]`.
+    pub losses: FlexTensor,
+    /// The gradients of the logits, `[c, v]`, where there are factors.
+    pub gradients: Option<FlexTensor>,
+}
+
+/// The losses of each row and, where there are factors, their gradients multiplied by those. A target that is no class
+/// gives NaN.
+///
+/// # Shapes
+///
+/// `logits [c, v]`, `targets [c]`, `factors [c]`.
+pub fn row_losses(
+    logits: FlexTensor,
+    targets: &[u32],
+    factors: Option<FlexTensor>,
+    how: Softened,
+) -> RowLosses {
+    let mut logits = own(logits);
+    let (c, v) = (logits.layout().shape()[0], logits.layout().shape()[1]);
+    let factors = factors.map(whole);
+    let factors = factors.as_ref().map(|factors| factors.storage::<f32>());
+    let (mut nll, mut losses) = (vec![0.0; c], vec![0.0; c]);
+    let height = (TASK_COMPONENTS / v.max(1)).max(1);
+    logits
+        .storage_mut::<f32>()
+        .par_chunks_mut((height * v).max(1))
+        .zip(nll.par_chunks_mut(height))
+        .zip(losses.par_chunks_mut(height))
+        .enumerate()
+        .for_each(|(index, ((logits, nll), losses))| {
+            let first = index * height;
+            Arch::new().dispatch(Task {
+                logits,
+                v,
+                targets: &targets[first..],
+                factors: factors.map(|factors| &factors[first..]),
+                how,
+                nll,
+                losses,
+            });
+        });
+    RowLosses {
+        nll: from_vec(nll, [c]),
+        losses: from_vec(losses, [c]),
+        gradients: factors.is_some().then_some(logits),
+    }
+}
+
+struct Task<'a> {
+    logits: &'a mut [f32],
+    v: usize,
+    targets: &'a [u32],
+    factors: Option<&'a [f32]>,
+    how: Softened,
+    nll: &'a mut [f32],
+    losses: &'a mut [f32],
+}
+
+impl WithSimd for Task<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    #[allow(
+        clippy::cast_precision_loss,
+        reason = "a vocabulary has far fewer than 2^24 entries"
+    )]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { v, how, .. } = self;
+        let smoothing = how.smoothing;
+        for (row, z) in self.logits.chunks_exact_mut(v).enumerate() {
+            if let Some(cap) = how.softcap {
+                let (caps, inverse) = (simd.splat_f32s(cap), simd.splat_f32s(1.0 / cap));
+                each(simd, z, |x| simd.mul_f32s(tanh(simd, simd.mul_f32s(x, inverse)), caps));
+            }
+            let (log_sum, total) = log_sum_exp(simd, z);
+            let target = self.targets[row] as usize;
+            let nll = z.get(target).map_or(f32::NAN, |z| log_sum - z);
+            self.nll[row] = nll;
+            self.losses[row] = match smoothing {
+                0.0 => nll,
+                _ => (1.0 - smoothing) * nll + smoothing * (log_sum - total / v as f32),
+            };
+            let Some(factors) = self.factors else {
+                continue;
+            };
+            // factor (p - (1 - smoothing) [target] - smoothing / v) (1 - (z / cap)^2)
+            let factor = factors[row];
+            let capped = |z: f32| how.softcap.map_or(1.0, |cap| 1.0 - (z / cap) * (z / cap));
+            let at_target = z.get(target).map_or(0.0, |z| factor * (1.0 - smoothing) * capped(*z));
+            let (log_sums, shares) = (simd.splat_f32s(log_sum), simd.splat_f32s(smoothing / v as f32));
+            let (factors, one) = (simd.splat_f32s(factor), simd.splat_f32s(1.0));
+            let inverse = simd.splat_f32s(how.softcap.map_or(0.0, |cap| 1.0 / cap));
+            each(simd, z, |z| {
+                let p = exp(simd, simd.sub_f32s(z, log_sums));
+                let scaled = simd.mul_f32s(z, inverse);
+                let slope = simd.sub_f32s(one, simd.mul_f32s(scaled, scaled));
+                simd.mul_f32s(simd.mul_f32s(simd.sub_f32s(p, shares), factors), slope)
+            });
+            if let Some(z) = z.get_mut(target) {
+                *z -= at_target;
+            }
+        }
+    }
+}
+
+/// Replaces each component.
+#[inline(always)]
+fn each<S: Simd>(simd: S, row: &mut [f32], change: impl Fn(S::f32s) -> S::f32s) {
+    let (vectors, tail) = S::as_mut_simd_f32s(row);
+    for vector in vectors {
+        *vector = change(*vector);
+    }
+    if !tail.is_empty() {
+        let changed = change(simd.partial_load_f32s(tail));
+        simd.partial_store_f32s(tail, changed);
+    }
+}
+
+/// `log(sum(e^z))` and `sum(z)`.
+#[inline(always)]
+fn log_sum_exp<S: Simd>(simd: S, row: &[f32]) -> (f32, f32) {
+    let (vectors, tail) = S::as_simd_f32s(row);
+    let mut maxima = simd.splat_f32s(f32::NEG_INFINITY);
+    for vector in vectors {
+        maxima = simd.select_f32s(simd.less_than_f32s(maxima, *vector), *vector, maxima);
+    }
+    let maximum = tail.iter().fold(simd.reduce_max_f32s(maxima), |most, z| most.max(*z));
+    let maxima = simd.splat_f32s(maximum);
+    let [mut sum, mut total] = [simd.splat_f32s(0.0); 2];
+    for vector in vectors {
+        sum = simd.add_f32s(sum, exp(simd, simd.sub_f32s(*vector, maxima)));
+        total = simd.add_f32s(total, *vector);
+    }
+    let (mut sum, mut total) = (simd.reduce_sum_f32s(sum), simd.reduce_sum_f32s(total));
+    for z in tail {
+        sum += (z - maximum).exp();
+        total += z;
+    }
+    (maximum + sum.ln(), total)
+}

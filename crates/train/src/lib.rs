@@ -5,6 +5,7 @@
 
 pub mod batch;
 pub mod data;
+pub mod encode;
 pub mod error;
 pub mod objective;
 pub mod optimiser;

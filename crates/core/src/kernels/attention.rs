@@ -310,7 +310,12 @@ fn mix(
 }
 
 /// Which keys each query does not see, row by row; `None` where every query sees every key.
-pub(super) fn hidden(n: usize, p: usize, positions: (usize, usize), options: AttentionOptions) -> Option<Vec<bool>> {
+pub(super) fn hidden(
+    n: usize,
+    p: usize,
+    positions: (usize, usize),
+    options: AttentionOptions,
+) -> Option<Vec<bool>> {
     let pairs = (0..n).flat_map(|query| (0..p).map(move |key| (positions.0 + query, positions.1 + key)));
     let hidden: Vec<bool> = pairs.map(|(query, key)| !options.sees(query, key)).collect();
     hidden.contains(&true).then_some(hidden)

@@ -105,7 +105,10 @@ fn mix_backward(
     let scores = match hidden(n, n, (0, 0), options) {
         Some(hidden) => {
             let hidden = Tensor::<1, Bool>::from_data(TensorData::from(hidden.as_slice()), &scores.device());
-            scores.mask_fill(hidden.reshape([1, 1, n, n]).expand([b, a, n, n]), f32::NEG_INFINITY)
+            scores.mask_fill(
+                hidden.reshape([1, 1, n, n]).expand([b, a, n, n]),
+                f32::NEG_INFINITY,
+            )
         }
         None => scores,
     };
@@ -159,8 +162,7 @@ mod fused {
                 (Ok(q), Ok(k), Ok(v), bias @ (None | Some(Ok(_)))) if fits => {
                     let inputs = [q, k, v].map(cpu::row_major);
                     let bias = bias.and_then(Result::ok);
-                    let (out, log_sums) =
-                        cpu::attention_with_sums(&inputs, bias.as_ref(), &offsets, options);
+                    let (out, log_sums) = cpu::attention_with_sums(&inputs, bias.as_ref(), &offsets, options);
                     let y = from_flex(out.clone());
                     let record = Self {
                         inputs,
@@ -185,9 +187,7 @@ mod fused {
                 log_sums: &self.log_sums,
             };
             match into_flex(dy) {
-                Ok(dy) => {
-                    cpu::attention_backward(&kept, dy, &self.offsets, self.options).map(from_flex)
-                }
+                Ok(dy) => cpu::attention_backward(&kept, dy, &self.offsets, self.options).map(from_flex),
                 // A gradient that is not f32 is none of this graph's.
                 Err(dy) => {
                     let inputs = self.inputs.clone().map(from_flex);

@@ -214,7 +214,11 @@ impl Counted {
             .collect();
         Self {
             rows: embedding(&hidden, &places),
-            targets: targets.iter().copied().filter(|target| *target != IGNORED).collect(),
+            targets: targets
+                .iter()
+                .copied()
+                .filter(|target| *target != IGNORED)
+                .collect(),
             places: Some(places),
             total,
         }

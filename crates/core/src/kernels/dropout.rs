@@ -148,9 +148,15 @@ mod tests {
     fn the_share_of_dropped_components_is_the_probability() {
         for (key, probability) in [(0, 0.1), (1, 0.5), (u64::MAX, 0.9), (1 << 40, 0.05)] {
             let count = 1_000_000;
-            let dropped = kept(key, probability, 0, count).iter().filter(|kept| !**kept).count() as f64;
+            let dropped = kept(key, probability, 0, count)
+                .iter()
+                .filter(|kept| !**kept)
+                .count() as f64;
             let deviation = (count as f64 * probability * (1.0 - probability)).sqrt();
-            assert!((dropped - count as f64 * probability).abs() < 4.5 * deviation, "{key} {probability}: {dropped}");
+            assert!(
+                (dropped - count as f64 * probability).abs() < 4.5 * deviation,
+                "{key} {probability}: {dropped}"
+            );
         }
     }
 

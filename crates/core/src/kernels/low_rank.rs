@@ -56,7 +56,9 @@ pub fn low_rank(x: Tensor<2>, y: Option<Tensor<2>>, path: SidePath<'_>) -> Tenso
     #[cfg(feature = "autodiff")]
     {
         let tracked = |x: Option<&Tensor<2>>| x.is_some_and(Tensor::is_tracked);
-        let weights = [path.a, path.b].into_iter().any(|weight| weight.tracked().is_some());
+        let weights = [path.a, path.b]
+            .into_iter()
+            .any(|weight| weight.tracked().is_some());
         if weights || tracked(Some(&x)) || tracked(y.as_ref()) {
             return super::low_rank_gradient::low_rank(x, y, path);
         }

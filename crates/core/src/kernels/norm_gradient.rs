@@ -157,7 +157,13 @@ pub(super) fn layer_norm_backward(
     parameters_wanted: bool,
 ) -> NormGradients {
     #[cfg(feature = "cpu")]
-    let [y, dy] = match fused(super::cpu::Norm::Layer, [y, dy], weight.clone(), eps, parameters_wanted) {
+    let [y, dy] = match fused(
+        super::cpu::Norm::Layer,
+        [y, dy],
+        weight.clone(),
+        eps,
+        parameters_wanted,
+    ) {
         Ok(found) => return found,
         Err(sides) => sides,
     };

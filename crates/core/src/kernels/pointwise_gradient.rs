@@ -130,6 +130,11 @@ pub(super) fn rotary(x: Tensor<2>, heads: usize, cos: &Tensor<2>, sin: &Tensor<2
     let (cos, sin) = (cos.clone().inner(), sin.clone().inner());
     let y = rotary_forward(x.inner(), heads, &cos, &sin);
     gradient::record(inputs, y, move |dy: Tensor<2>, _| {
-        [Some(Gradient::from(rotary_forward(dy, heads, &cos, &sin.clone().neg())))]
+        [Some(Gradient::from(rotary_forward(
+            dy,
+            heads,
+            &cos,
+            &sin.clone().neg(),
+        )))]
     })
 }

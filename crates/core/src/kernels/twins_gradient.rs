@@ -5,8 +5,8 @@ use proptest::prelude::*;
 
 use super::norm_gradient::{self, NormGradients};
 use super::{
-    Activation, AttentionOptions, LinearWeight, attention, attention_gradient, embedding,
-    embedding_gradient, gated, layer_norm, linear, pointwise_gradient, rms_norm, rotary,
+    Activation, AttentionOptions, LinearWeight, attention, attention_gradient, embedding, embedding_gradient,
+    gated, layer_norm, linear, pointwise_gradient, rms_norm, rotary,
 };
 use crate::device;
 

@@ -1,12 +1,19 @@
 //! What a model learns: a task's examples, its loss and its scores.
 
+mod batches;
+mod embedding;
+mod language_modelling;
 mod pass;
+mod preference;
 mod scores;
 
 use ragtune_core::adapters::{AdapterBase, AdapterStack};
 
+pub use embedding::EmbeddingRanking;
+pub use language_modelling::LanguageModelling;
 pub use pass::Pass;
 pub(crate) use pass::add;
+pub use preference::{PreferenceLoss, PreferenceOptimisation};
 pub use scores::Scores;
 
 use burn::tensor::Tensor;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use burn::tensor::Tensor;
 use ragtune_core::adapters::AdapterStack;
+use ragtune_core::kernels::on_threads;
 use serde_json::json;
 
 use super::control::Control;
@@ -159,8 +160,17 @@ impl<'a, O: Objective> Trainer<'a, O> {
                 break;
             }
             let rate = course.schedule.rate(state.done());
-            let (gradients, loss, tokens) =
-                self.gradients(&state, trainable, &epoch[state.index], store.as_ref())?;
+            let batches = &epoch[state.index];
+            let (gradients, loss, tokens) = match self.compute(state.done(), trainable, batches)? {
+                Computed::Gradients {
+                    gradients,
+                    loss,
+                    tokens,
+                } => (gradients, loss, tokens),
+                Computed::NotFinite { batch, loss } => {
+                    return Err(self.not_finite(&state, trainable, &batches[batch], loss, store.as_ref()));
+                }
+            };
             let norm = global_norm(&gradients);
             let clip = match self.options.max_gradient_norm {
                 limit if limit > 0.0 && norm > limit => limit / (norm + 1e-6),
@@ -212,43 +222,16 @@ impl<'a, O: Objective> Trainer<'a, O> {
         Ok(self.finish(outcome, state, trainable))
     }
 
-    /// The gradients of a step, of all its batches together, with the mean loss and the tokens that were computed.
-    fn gradients(
-        &self,
-        state: &State,
-        trainable: &Trainable,
-        batches: &[Vec<usize>],
-        store: Option<&Store>,
-    ) -> Result<(Vec<Option<Tensor<1>>>, f64, usize)> {
-        let base = self.objective.base();
-        let leaves = trainable.leaves(base)?;
-        let plain = match self.options.gradient_checkpointing {
-            true => Some(AdapterStack::base().with(Arc::new(trainable.adapters(base)?), 1.0)),
-            false => None,
+    /// A step's gradients, computed on a thread of the pool, where operations share their work at once.
+    fn compute(&self, step: usize, trainable: &Trainable, batches: &[Vec<usize>]) -> Result<Computed> {
+        let work = Work {
+            objective: self.objective,
+            train: self.train,
+            options: &self.options,
         };
-        let examples = batches.iter().flatten().map(|index| &self.train[*index]);
-        let (weight, tokens) = examples.fold((0.0, 0), |(weight, tokens), example| {
-            (
-                weight + self.objective.weight(example),
-                tokens + self.objective.tokens(example),
-            )
-        });
-        let mut random = Random::of(self.options.seed, Purpose::Dropout, state.done() as u64);
-        let mut gradients = vec![None; trainable.parameters().len()];
-        let mut sum = 0.0;
-        for batch in batches {
-            let examples: Vec<&O::Example> = batch.iter().map(|index| &self.train[*index]).collect();
-            let mut pass = Pass::training(&leaves, trainable, plain.clone(), random.next_u64());
-            // The share of this batch in the whole step, so that the division into batches changes nothing.
-            let loss = self.objective.loss(&examples, &mut pass)? * (1.0 / weight);
-            let value = f64::from(loss.clone().into_scalar::<f32>());
-            if !value.is_finite() {
-                return Err(self.not_finite(state, trainable, batch, value, store));
-            }
-            sum += value;
-            add(&mut gradients, pass.backward(&loss)?);
-        }
-        Ok((gradients, sum, tokens))
+        on_threads(self.objective.base().device(), || {
+            work.gradients(step, trainable, batches)
+        })
     }
 
     fn evaluate(&mut self, state: &mut State, trainable: &Trainable) -> Result<()> {
@@ -370,6 +353,70 @@ impl<'a, O: Objective> Trainer<'a, O> {
             }
         }
         hasher.finalize().to_hex().to_string()
+    }
+}
+
+/// What a step is computed from; unlike the run it can go to another thread.
+struct Work<'a, O: Objective> {
+    objective: &'a O,
+    train: &'a [O::Example],
+    options: &'a TrainOptions,
+}
+
+/// What a step came to before the weights change.
+enum Computed {
+    Gradients {
+        gradients: Vec<Option<Tensor<1>>>,
+        /// The mean of the step.
+        loss: f64,
+        tokens: usize,
+    },
+    NotFinite {
+        /// The batch of the step.
+        batch: usize,
+        loss: f64,
+    },
+}
+
+impl<O: Objective> Work<'_, O> {
+    /// The gradients of a step, of all its batches together.
+    fn gradients(&self, step: usize, trainable: &Trainable, batches: &[Vec<usize>]) -> Result<Computed> {
+        let base = self.objective.base();
+        let leaves = trainable.leaves(base)?;
+        let plain = match self.options.gradient_checkpointing {
+            true => Some(AdapterStack::base().with(Arc::new(trainable.adapters(base)?), 1.0)),
+            false => None,
+        };
+        let examples = batches.iter().flatten().map(|index| &self.train[*index]);
+        let (weight, tokens) = examples.fold((0.0, 0), |(weight, tokens), example| {
+            (
+                weight + self.objective.weight(example),
+                tokens + self.objective.tokens(example),
+            )
+        });
+        let mut random = Random::of(self.options.seed, Purpose::Dropout, step as u64);
+        let mut gradients = vec![None; trainable.parameters().len()];
+        let mut sum = 0.0;
+        for (number, batch) in batches.iter().enumerate() {
+            let examples: Vec<&O::Example> = batch.iter().map(|index| &self.train[*index]).collect();
+            let mut pass = Pass::training(&leaves, trainable, plain.clone(), random.next_u64());
+            // The share of this batch in the whole step, so that the division into batches changes nothing.
+            let loss = self.objective.loss(&examples, &mut pass)? * (1.0 / weight);
+            let value = f64::from(loss.clone().into_scalar::<f32>());
+            if !value.is_finite() {
+                return Ok(Computed::NotFinite {
+                    batch: number,
+                    loss: value,
+                });
+            }
+            sum += value;
+            add(&mut gradients, pass.backward(&loss)?);
+        }
+        Ok(Computed::Gradients {
+            gradients,
+            loss: sum,
+            tokens,
+        })
     }
 }
 

@@ -7,7 +7,7 @@ use burn::tensor::{Tensor, TensorData};
 use ragtune_core::adapters::{
     AdapterBase, AdapterConfig, AdapterSet, Module, ModuleKind, ResolvedTarget, Targets,
 };
-use ragtune_core::weights::Precision;
+use ragtune_core::weights::{Precision, nearest};
 
 use super::select::{self, Place, Places};
 use super::{Leaves, Lora, Parameter, Part, Tuning, initial};
@@ -126,6 +126,30 @@ impl Trainable {
     #[must_use]
     pub fn config(&self) -> &AdapterConfig {
         &self.config
+    }
+
+    /// Gives a trained weight other values before the run, such as those of an adapter that is trained further.
+    ///
+    /// # Errors
+    /// [`Error::NothingTrains`] for a name that no trained weight has, and [`Error::InvalidArgument`] for another number
+    /// of values.
+    pub fn set(&mut self, name: &str, values: Vec<f32>) -> Result<()> {
+        let names: Vec<String> = self.parameters.iter().map(Parameter::name).collect();
+        let Some(index) = names.iter().position(|other| other == name) else {
+            return Err(Error::NothingTrains {
+                what: format!("{name:?}"),
+                suggestions: nearest(name, names.iter().map(String::as_str), 3),
+            });
+        };
+        let parameter = &mut self.parameters[index];
+        if values.len() != parameter.count() {
+            return Err(Error::invalid(
+                "values",
+                format!("{} for {name}, which has {}", values.len(), parameter.count()),
+            ));
+        }
+        parameter.values = like(values, &parameter.values);
+        Ok(())
     }
 
     /// The trained weights as adapters, to compute and to be saved with.

@@ -56,7 +56,11 @@ pub fn attention_backward(
     let (width, kv_width) = (q.width(), k.width());
     let AttentionOptions { heads, kv_heads, .. } = options;
     let d = width / heads;
-    let mut gradients = [vec![0.0; t * width], vec![0.0; t * kv_width], vec![0.0; t * kv_width]];
+    let mut gradients = [
+        vec![0.0; t * width],
+        vec![0.0; t * kv_width],
+        vec![0.0; t * kv_width],
+    ];
     with_texts([q, k, v], kept.position_bias, offsets, options, |texts| {
         let mut rest = gradients.each_mut().map(Vec::as_mut_slice);
         let mut tasks = Vec::new();
@@ -139,7 +143,8 @@ impl WithSimd for Task<'_> {
         let padded = d.next_multiple_of(S::F32_LANES);
         let [mut scores, mut changes] = [(); 2].map(|()| vec![0.0; BLOCK_QUERIES * stride]);
         let [mut key_sums, mut value_sums] = [(); 2].map(|()| vec![0.0; n * padded]);
-        let [mut keys_across, mut values_across, mut keys, mut block_rows] = [(); 4].map(|()| Panels::empty());
+        let [mut keys_across, mut values_across, mut keys, mut block_rows] =
+            [(); 4].map(|()| Panels::empty());
         keys_across.fill_transposed(simd, text.k.part(0, n, kv_head * d, d));
         values_across.fill_transposed(simd, text.v.part(0, n, kv_head * d, d));
         keys.fill(simd, text.k.part(0, n, kv_head * d, d));
@@ -151,10 +156,9 @@ impl WithSimd for Task<'_> {
                 let columns = panels.start * panel_width..(panels.end * panel_width).min(stride);
                 let [q, dy, out] = [text.q, dy, out].map(|rows| rows.part(block, count, head * d, d));
                 // 1. Raw scores, and the gradients of the weights that the softmax gave: [count, n], rows `stride` apart.
-                for (left, right, target) in [
-                    (q, &keys_across, &mut scores),
-                    (dy, &values_across, &mut changes),
-                ] {
+                for (left, right, target) in
+                    [(q, &keys_across, &mut scores), (dy, &values_across, &mut changes)]
+                {
                     let mut raw = Scores {
                         scores: target,
                         stride,
@@ -179,8 +183,8 @@ impl WithSimd for Task<'_> {
                 }
                 // 3. The gradients of the queries, each complete.
                 let steps = columns.start..columns.end.min(n);
-                let [weights, changes] =
-                    [&scores, &changes].map(|matrix| Rows::new(&matrix[steps.start..], stride, count, steps.len()));
+                let [weights, changes] = [&scores, &changes]
+                    .map(|matrix| Rows::new(&matrix[steps.start..], stride, count, steps.len()));
                 let mut target = Pieces {
                     rows: &mut dq[block..block + count],
                     first_column: index * d,
@@ -237,10 +241,7 @@ impl Line<'_> {
         let (changes, _) = S::as_mut_simd_f32s(self.changes);
         for (weight, change) in weights.iter_mut().zip(changes) {
             *weight = exp(simd, simd.sub_f32s(simd.mul_f32s(*weight, scale), log_sum));
-            *change = simd.mul_f32s(
-                simd.mul_f32s(*weight, factor),
-                simd.sub_f32s(*change, mean),
-            );
+            *change = simd.mul_f32s(simd.mul_f32s(*weight, factor), simd.sub_f32s(*change, mean));
         }
         for row in [self.weights, self.changes] {
             row[..self.seen.start].fill(0.0);

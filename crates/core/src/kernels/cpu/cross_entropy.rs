@@ -98,7 +98,9 @@ impl WithSimd for Task<'_> {
         for (row, z) in self.logits.chunks_exact_mut(v).enumerate() {
             if let Some(cap) = how.softcap {
                 let (caps, inverse) = (simd.splat_f32s(cap), simd.splat_f32s(1.0 / cap));
-                each(simd, z, |x| simd.mul_f32s(tanh(simd, simd.mul_f32s(x, inverse)), caps));
+                each(simd, z, |x| {
+                    simd.mul_f32s(tanh(simd, simd.mul_f32s(x, inverse)), caps)
+                });
             }
             let (log_sum, total) = log_sum_exp(simd, z);
             let target = self.targets[row] as usize;
@@ -114,7 +116,9 @@ impl WithSimd for Task<'_> {
             // factor (p - (1 - smoothing) [target] - smoothing / v) (1 - (z / cap)^2)
             let factor = factors[row];
             let capped = |z: f32| how.softcap.map_or(1.0, |cap| 1.0 - (z / cap) * (z / cap));
-            let at_target = z.get(target).map_or(0.0, |z| factor * (1.0 - smoothing) * capped(*z));
+            let at_target = z
+                .get(target)
+                .map_or(0.0, |z| factor * (1.0 - smoothing) * capped(*z));
             let (log_sums, shares) = (simd.splat_f32s(log_sum), simd.splat_f32s(smoothing / v as f32));
             let (factors, one) = (simd.splat_f32s(factor), simd.splat_f32s(1.0));
             let inverse = simd.splat_f32s(how.softcap.map_or(0.0, |cap| 1.0 / cap));
@@ -152,7 +156,9 @@ fn log_sum_exp<S: Simd>(simd: S, row: &[f32]) -> (f32, f32) {
     for vector in vectors {
         maxima = simd.select_f32s(simd.less_than_f32s(maxima, *vector), *vector, maxima);
     }
-    let maximum = tail.iter().fold(simd.reduce_max_f32s(maxima), |most, z| most.max(*z));
+    let maximum = tail
+        .iter()
+        .fold(simd.reduce_max_f32s(maxima), |most, z| most.max(*z));
     let maxima = simd.splat_f32s(maximum);
     let [mut sum, mut total] = [simd.splat_f32s(0.0); 2];
     for vector in vectors {

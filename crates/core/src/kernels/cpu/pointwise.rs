@@ -30,7 +30,11 @@ pub fn gated(gate: FlexTensor, up: FlexTensor, activation: Activation) -> FlexTe
 
 /// `x + y`, component by component, of tensors of equal shape.
 pub fn add(x: FlexTensor, y: FlexTensor) -> FlexTensor {
-    let (x, y) = if y.is_unique() && !x.is_unique() { (y, x) } else { (x, y) };
+    let (x, y) = if y.is_unique() && !x.is_unique() {
+        (y, x)
+    } else {
+        (x, y)
+    };
     let (mut x, y) = (own(x), whole(y));
     let y = y.storage::<f32>();
     for_each_block(x.storage_mut::<f32>(), 1, |first, x| {

@@ -61,7 +61,10 @@ impl WithSimd for Task<'_> {
             *dy = simd.mul_f32s(*dy, slope(*x));
         }
         if !dy_tail.is_empty() {
-            let dy = simd.mul_f32s(simd.partial_load_f32s(dy_tail), slope(simd.partial_load_f32s(x_tail)));
+            let dy = simd.mul_f32s(
+                simd.partial_load_f32s(dy_tail),
+                slope(simd.partial_load_f32s(x_tail)),
+            );
             simd.partial_store_f32s(dy_tail, dy);
         }
     }
@@ -93,8 +96,7 @@ impl WithSimd for Gate<'_> {
             (*dgate, *dy) = back(*gate, *up, *dy);
         }
         if !dy_tail.is_empty() {
-            let [gate, up, dy] =
-                [gate_tail, up_tail, &*dy_tail].map(|tail| simd.partial_load_f32s(tail));
+            let [gate, up, dy] = [gate_tail, up_tail, &*dy_tail].map(|tail| simd.partial_load_f32s(tail));
             let (dgate, dup) = back(gate, up, dy);
             simd.partial_store_f32s(dgate_tail, dgate);
             simd.partial_store_f32s(dy_tail, dup);

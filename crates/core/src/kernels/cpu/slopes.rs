@@ -32,10 +32,17 @@ pub fn activate_with_slope<S: Simd>(simd: S, activation: Activation, x: S::f32s)
             let inside = clamp(simd, x, -GELU_RANGE, GELU_RANGE);
             let square = simd.mul_f32s(inside, inside);
             let twice = 2.0 * SQRT_2_OVER_PI;
-            let inner = simd.mul_add_e_f32s(square, simd.splat_f32s(twice * GELU_CUBIC), simd.splat_f32s(twice));
+            let inner = simd.mul_add_e_f32s(
+                square,
+                simd.splat_f32s(twice * GELU_CUBIC),
+                simd.splat_f32s(twice),
+            );
             let s = sigmoid(simd, simd.mul_f32s(inside, inner));
-            let inner =
-                simd.mul_add_e_f32s(square, simd.splat_f32s(3.0 * twice * GELU_CUBIC), simd.splat_f32s(twice));
+            let inner = simd.mul_add_e_f32s(
+                square,
+                simd.splat_f32s(3.0 * twice * GELU_CUBIC),
+                simd.splat_f32s(twice),
+            );
             let s_slope = simd.mul_f32s(s, simd.sub_f32s(one, s));
             let slope = simd.mul_add_e_f32s(simd.mul_f32s(inside, s_slope), inner, s);
             (simd.mul_f32s(x, s), slope)

@@ -154,6 +154,38 @@ pub enum Error {
         /// In what the runs differ.
         differences: Vec<String>,
     },
+    /// There are more or fewer predictions than true answers.
+    #[error(
+        "{metric}: {predictions} predictions for {truths} true ones; give one for each, in the same order"
+    )]
+    LengthMismatch {
+        /// What was to be measured.
+        metric: &'static str,
+        /// True answers.
+        truths: usize,
+        /// Predictions.
+        predictions: usize,
+    },
+    /// A number stands for no label.
+    #[error("example {index}: label number {label}, where {labels} labels are numbered from 0")]
+    LabelOutOfRange {
+        /// The example, counted from 0.
+        index: usize,
+        /// The number.
+        label: usize,
+        /// How many labels there are.
+        labels: usize,
+    },
+    /// A tag of a word cannot be read.
+    #[error("word {word}: tag {tag:?} begins with none of the letters {expected}")]
+    InvalidTag {
+        /// The word in its sentence, counted from 0.
+        word: usize,
+        /// The tag.
+        tag: String,
+        /// The letters that tags of the scheme begin with.
+        expected: &'static str,
+    },
     /// The loss is no number any more.
     #[error(
         "step {step}: the loss of {} is {loss}; lower the learning rate, or look at these examples{}",

@@ -1,12 +1,14 @@
 //! Fine-tuning: data, what is trained, objectives, the trainer.
 //!
 //! The way of a training example: a [`data`] record is read from a file and cleaned, `encode` turns it
-//! into tokens with targets, [`batch`] says which examples make a step.
+//! into tokens with targets, [`batch`] says which examples make a step. What comes out is
+//! measured by [`metrics`].
 
 pub mod batch;
 pub mod data;
 pub mod encode;
 pub mod error;
+pub mod metrics;
 pub mod objective;
 pub mod optimiser;
 pub mod trainer;

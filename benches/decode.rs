@@ -72,7 +72,7 @@ fn main() -> Result<()> {
         }
         own.push(load(precision, &folder(precision), tokens)?);
     }
-    let mut peers = Peer::all("decode_peer.py", &folder(Precision::F32), threads)?;
+    let mut peers = Peer::all("decode_peer.py", &folder(Precision::F32), threads, &[])?;
     let mut others: Vec<[Vec<Round>; 2]> = peers.iter().map(|_| Default::default()).collect();
     let data = vec![1.0f32; BANDWIDTH_BYTES / 4];
     let mut bandwidth = Vec::new();

@@ -60,7 +60,7 @@ fn main() -> Result<()> {
     }
     let loads = loads(&encoder, &corpus(shared.as_deref())?)?;
     let mut peers = match &folder {
-        Some(folder) => Peer::all("encode_peer.py", folder, threads)?,
+        Some(folder) => Peer::all("encode_peer.py", folder, threads, &[])?,
         None => Vec::new(),
     };
     println!(

@@ -17,8 +17,8 @@ pub struct Peer {
 }
 
 impl Peer {
-    /// The peers that the environment names, run by a script of `peers/`.
-    pub fn all(script: &str, folder: &Path, threads: usize) -> Result<Vec<Self>> {
+    /// The peers that the environment names, run by a script of `peers/`; `more` are its last arguments.
+    pub fn all(script: &str, folder: &Path, threads: usize, more: &[&str]) -> Result<Vec<Self>> {
         let Some(python) = std::env::var_os("RAGTUNE_PYTHON") else {
             return Ok(Vec::new());
         };
@@ -29,7 +29,8 @@ impl Peer {
                 .arg(&script)
                 .arg(kind)
                 .arg(folder)
-                .arg(threads.to_string());
+                .arg(threads.to_string())
+                .args(more);
             command
         };
         let mut peers = vec![Self::start("PyTorch", command("torch"))?];
@@ -48,7 +49,8 @@ impl Peer {
         Ok(peers)
     }
 
-    fn start(name: &'static str, mut command: Command) -> Result<Self> {
+    /// A process that answers as the peers do.
+    pub fn start(name: &'static str, mut command: Command) -> Result<Self> {
         let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

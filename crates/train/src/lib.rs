@@ -6,11 +6,13 @@
 
 pub mod batch;
 pub mod data;
+pub mod doctor;
 pub mod encode;
 pub mod error;
 pub mod metrics;
 pub mod objective;
 pub mod optimiser;
+pub mod report;
 pub mod trainer;
 pub mod tuning;
 

@@ -579,7 +579,7 @@ fn records_of_every_task_show_their_own_faults() {
             text: format!("passage {index}"),
         },
         Passage {
-            text: "passage 7".into(),
+            text: "passage 1".into(),
         },
         Fault::Duplicate,
     );
@@ -621,33 +621,56 @@ fn real_sets() {
     let read = |name: &str| labelled::read(data.join(name), &Default::default()).expect(name);
     let (mut train, test) = (read("banking77/train.csv"), read("banking77/test.csv"));
     let diagnosis = examine(&Inputs::default().with_train(&train).with_validation(&test));
-    assert_eq!(counts(&diagnosis), [(Fault::Leakage, 7), (Fault::Duplicate, 4)], "{diagnosis}");
+    assert_eq!(
+        counts(&diagnosis),
+        [(Fault::Leakage, 7), (Fault::Duplicate, 4)],
+        "{diagnosis}"
+    );
     let spaced = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
     let mut seen: BTreeSet<String> = test.values().map(|value| spaced(&value.text)).collect();
-    train.records.retain(|record| seen.insert(spaced(&record.value.text)));
+    train
+        .records
+        .retain(|record| seen.insert(spaced(&record.value.text)));
     assert_eq!(train.len(), 10_003 - 4 - 7);
     let diagnosis = examine(&Inputs::default().with_train(&train).with_validation(&test));
     assert!(diagnosis.findings.is_empty(), "{diagnosis}");
 
     let read = |name: &str| tags::read(data.join(name), &Default::default()).expect(name);
-    let (mut train, test) = (read("wnut17/wnut17train.conll"), read("wnut17/emerging.test.annotated"));
+    let (mut train, test) = (
+        read("wnut17/wnut17train.conll"),
+        read("wnut17/emerging.test.annotated"),
+    );
     let diagnosis = examine(&Inputs::default().with_train(&train).with_validation(&test));
-    assert_eq!(counts(&diagnosis), [(Fault::Duplicate, 91), (Fault::Conflict, 12)], "{diagnosis}");
+    assert_eq!(
+        counts(&diagnosis),
+        [(Fault::Duplicate, 91), (Fault::Conflict, 12)],
+        "{diagnosis}"
+    );
     let mut seen = BTreeSet::new();
-    train.records.retain(|record| seen.insert(record.value.input().into_owned()));
+    train
+        .records
+        .retain(|record| seen.insert(record.value.input().into_owned()));
     let diagnosis = examine(&Inputs::default().with_train(&train).with_validation(&test));
     assert!(diagnosis.findings.is_empty(), "{diagnosis}");
 
     let mut train = instructions::read(data.join("instruct/instruction-data.json")).expect("instruct");
-    let validation = Dataset {
-        records: train.records.split_off(1000),
-    };
+    // Some prompts are asked twice, with other answers.
+    let asked = train.records.split_off(1000);
+    let diagnosis = examine(&Inputs::default().with_train(&train));
+    assert_eq!(counts(&diagnosis), [(Fault::EvaluationMissing, 1)], "{diagnosis}");
+    let known: BTreeSet<String> = train.values().map(|value| value.input().into_owned()).collect();
+    let leaked = |record: &Record<Instruction>| known.contains(record.value.input().as_ref());
+    let (leaked, fresh): (Vec<_>, Vec<_>) = asked.into_iter().partition(leaked);
+    assert_eq!(leaked.len(), 5);
+    let validation = Dataset { records: fresh };
     let diagnosis = examine(&Inputs::default().with_train(&train).with_validation(&validation));
     assert!(diagnosis.findings.is_empty(), "{diagnosis}");
 
     let mut train = preferences::read(data.join("preference/dpo_en_demo.json")).expect("preference");
     let mut seen = BTreeSet::new();
-    train.records.retain(|record| seen.insert(record.value.input().into_owned()));
+    train
+        .records
+        .retain(|record| seen.insert(record.value.input().into_owned()));
     let validation = Dataset {
         records: train.records.split_off(200),
     };
@@ -662,5 +685,6 @@ fn real_sets() {
         .partition(|record| documents.contains(&record.value.document));
     let [train, validation] = [train, validation].map(|records| Dataset { records });
     let diagnosis = examine(&Inputs::default().with_train(&train).with_validation(&validation));
-    println!("{diagnosis}");
+    // Characters that were lost where the set was made.
+    assert_eq!(counts(&diagnosis), [(Fault::DamagedText, 13)], "{diagnosis}");
 }

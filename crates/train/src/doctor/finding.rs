@@ -79,7 +79,8 @@ impl Diagnosis {
         let mut first = Vec::new();
         for origin in examples {
             count += 1;
-            if first.len() < MAX_EXAMPLES {
+            // All questions of a file in one line have one origin.
+            if first.len() < MAX_EXAMPLES && !first.contains(origin) {
                 first.push(origin.clone());
             }
         }

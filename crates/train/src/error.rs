@@ -186,6 +186,19 @@ pub enum Error {
         /// The letters that tags of the scheme begin with.
         expected: &'static str,
     },
+    /// No settings hold a limit of memory.
+    #[error(
+        "{limit} bytes of memory do not suffice: with one example at a time and layers computed again it takes {least}, \
+         with {trained} trained weights; shorten the examples, train fewer weights (LoRA), or load the base in int8"
+    )]
+    Memory {
+        /// The limit.
+        limit: u64,
+        /// The least that some setting takes.
+        least: u64,
+        /// Trained weights.
+        trained: usize,
+    },
     /// The loss is no number any more.
     #[error(
         "step {step}: the loss of {} is {loss}; lower the learning rate, or look at these examples{}",

@@ -9,6 +9,7 @@ pub mod data;
 pub mod doctor;
 pub mod encode;
 pub mod error;
+pub mod memory;
 pub mod metrics;
 pub mod objective;
 pub mod optimiser;

@@ -14,6 +14,7 @@ use super::{Objective, Pass, Scores};
 use crate::data::{Origin, Record};
 use crate::encode::TextTuple;
 use crate::error::{Error, Result};
+use crate::memory::Footprint;
 
 /// The shortest vectors that are divided by their length.
 const MIN_NORM: f64 = 1e-12;
@@ -185,6 +186,10 @@ impl Objective for EmbeddingRanking {
         }
         let count = examples.len().max(1) as f64;
         Ok(Scores::higher("mrr", reciprocal / count).with("accuracy", first / count))
+    }
+
+    fn footprint(&self) -> Option<Footprint> {
+        Some(Footprint::encoder(self.encoder.config()))
     }
 
     fn origin<'e>(&self, example: &'e Self::Example) -> Option<&'e Origin> {

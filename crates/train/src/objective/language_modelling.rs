@@ -14,6 +14,7 @@ use super::{Objective, Pass, Scores};
 use crate::data::{Origin, Record};
 use crate::encode::Sequence;
 use crate::error::Result;
+use crate::memory::Footprint;
 
 /// Tokens that are evaluated at once.
 const EVALUATED_TOKENS: usize = 2048;
@@ -98,6 +99,10 @@ impl Objective for LanguageModelling {
         let tokens: usize = examples.iter().map(|example| counted(&example.value)).sum();
         let mean = sum / tokens.max(1) as f64;
         Ok(Scores::lower("loss", mean).with("perplexity", mean.exp()))
+    }
+
+    fn footprint(&self) -> Option<Footprint> {
+        Some(Footprint::decoder(self.lm.config()))
     }
 
     fn origin<'e>(&self, example: &'e Self::Example) -> Option<&'e Origin> {

@@ -20,6 +20,7 @@ use burn::tensor::Tensor;
 
 use crate::data::Origin;
 use crate::error::Result;
+use crate::memory::Footprint;
 
 /// A task: how examples become a loss, and how good a model is at them.
 ///
@@ -123,6 +124,11 @@ pub trait Objective: Send + Sync {
     /// Slots of the modules that were added for the task and train in every method.
     fn heads(&self) -> Vec<String> {
         Vec::new()
+    }
+
+    /// The widths of the model, by which its memory is foretold; `None` where they are not known.
+    fn footprint(&self) -> Option<Footprint> {
+        None
     }
 
     /// Whether the loss of an example depends on the others of its batch, so that a batch cannot be divided into parts

@@ -13,6 +13,7 @@ use super::{Objective, Pass, Scores};
 use crate::data::{Origin, Record};
 use crate::encode::{PreferenceSequences, Sequence};
 use crate::error::Result;
+use crate::memory::Footprint;
 
 /// Tokens that are evaluated at once.
 const EVALUATED_TOKENS: usize = 2048;
@@ -181,6 +182,10 @@ impl Objective for PreferenceOptimisation {
         Ok(Scores::lower("loss", mean(&losses))
             .with("accuracy", mean(&right))
             .with("margin", mean(&margins)))
+    }
+
+    fn footprint(&self) -> Option<Footprint> {
+        Some(Footprint::decoder(self.lm.config()))
     }
 
     fn origin<'e>(&self, example: &'e Self::Example) -> Option<&'e Origin> {

@@ -189,7 +189,7 @@ impl TrainOptions {
     }
 
     /// Which examples make which step.
-    pub(super) fn plan(&self) -> BatchPlan {
+    pub(crate) fn plan(&self) -> BatchPlan {
         BatchPlan::default()
             .with_size(self.batch)
             .with_accumulation(self.accumulation)

@@ -9,15 +9,13 @@
 //! process that is killed or a disk that is full leaves the state before.
 
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use burn::tensor::Tensor;
 use ragtune_core::weights::Checkpoint;
-use safetensors::Dtype;
-use safetensors::tensor::TensorView;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::history::History;
 use super::state::{Best, State};
@@ -29,6 +27,8 @@ use crate::tuning::Trainable;
 const VERSION: u32 = 1;
 const META: &str = "state.json";
 const WEIGHTS: &str = "state.safetensors";
+/// Bytes whose multiple the header of safetensors is long.
+const ALIGNMENT: usize = 8;
 /// What stands in front of the step in a state's name.
 const PREFIX: &str = "state-";
 /// What stands behind the name of a state that is being written.
@@ -84,7 +84,7 @@ impl Store {
         }
         let written = (|| {
             fs::create_dir(&partial).map_err(io(&partial))?;
-            let weights = weights(state, trainable, &self.folder)?;
+            let blake3 = write_weights(&partial.join(WEIGHTS), state, trainable)?;
             let meta = Meta {
                 version: VERSION,
                 settings: self.settings.clone(),
@@ -95,19 +95,17 @@ impl Store {
                 stale: state.stale,
                 best: state.best.as_ref().map(|best| (best.step, best.score.to_bits())),
                 history: state.history.clone(),
-                blake3: blake3::hash(&weights).to_hex().to_string(),
+                blake3,
             };
             let meta = serde_json::to_vec_pretty(&meta).map_err(|source| Error::State {
                 path: path.clone(),
                 reason: source.to_string(),
             })?;
-            for (file, bytes) in [(WEIGHTS, &weights), (META, &meta)] {
-                let at = partial.join(file);
-                let mut file = File::create(&at).map_err(io(&at))?;
-                file.write_all(bytes)
-                    .and_then(|()| file.sync_all())
-                    .map_err(io(&at))?;
-            }
+            let at = partial.join(META);
+            let mut file = File::create(&at).map_err(io(&at))?;
+            file.write_all(&meta)
+                .and_then(|()| file.sync_all())
+                .map_err(io(&at))?;
             // The same step saved again, such as at the end of a run that was just saved, takes the other's place.
             if path.exists() {
                 fs::remove_dir_all(&path).map_err(io(&path))?;
@@ -162,11 +160,16 @@ impl Store {
                 differences,
             });
         }
-        let bytes = read(WEIGHTS)?;
-        if blake3::hash(&bytes).to_hex().as_str() != meta.blake3 {
+        let path = folder.join(WEIGHTS);
+        let mut hasher = blake3::Hasher::new();
+        let file = File::open(&path).map_err(|source| Error::io(&path, source))?;
+        hasher
+            .update_reader(file)
+            .map_err(|source| Error::io(&path, source))?;
+        if hasher.finalize().to_hex().as_str() != meta.blake3 {
             return Err(wrong(format!("{WEIGHTS} is damaged: its checksum is another")));
         }
-        let checkpoint = Checkpoint::from_bytes(folder.join(WEIGHTS), bytes)?;
+        let checkpoint = Checkpoint::open(&path)?;
         let mut optimiser = AdamW::new(options, trainable.parameters());
         optimiser.steps = meta.step;
         let mut best = meta.best.map(|(step, score)| Best {
@@ -219,13 +222,9 @@ impl Store {
     }
 }
 
-/// Everything of a state that is numbers.
-fn weights(state: &State, trainable: &Trainable, folder: &Path) -> Result<Vec<u8>> {
-    let mut tensors: Vec<(String, Vec<u8>)> = Vec::new();
-    let bytes = |values: &Tensor<1>| -> Vec<u8> {
-        let data = values.clone().into_data();
-        data.iter::<f32>().flat_map(f32::to_le_bytes).collect()
-    };
+/// Writes everything of a state that is numbers as safetensors, one tensor at a time, and returns the file's checksum.
+fn write_weights(path: &Path, state: &State, trainable: &Trainable) -> Result<String> {
+    let mut tensors: Vec<(String, &Tensor<1>)> = Vec::new();
     for (index, (parameter, moments)) in trainable
         .parameters()
         .iter()
@@ -233,24 +232,42 @@ fn weights(state: &State, trainable: &Trainable, folder: &Path) -> Result<Vec<u8
         .enumerate()
     {
         let name = parameter.name();
-        tensors.push((format!("{name}@first"), bytes(&moments[0])));
-        tensors.push((format!("{name}@second"), bytes(&moments[1])));
-        if let Some(best) = state.best.as_ref().and_then(|best| best.values.get(index)) {
-            tensors.push((format!("{name}@best"), bytes(best)));
-        }
-        tensors.push((name, bytes(&parameter.values)));
+        tensors.push((format!("{name}@first"), &moments[0]));
+        tensors.push((format!("{name}@second"), &moments[1]));
+        let best = state.best.as_ref().and_then(|best| best.values.get(index));
+        tensors.extend(best.map(|best| (format!("{name}@best"), best)));
+        tensors.push((name, &parameter.values));
     }
-    let views = tensors.iter().map(|(name, bytes)| {
-        TensorView::new(Dtype::F32, vec![bytes.len() / size_of::<f32>()], bytes)
-            .map(|view| (name.as_str(), view))
-    });
-    let written = views
-        .collect::<Result<Vec<_>, _>>()
-        .and_then(|views| safetensors::serialize(views, None));
-    written.map_err(|source| Error::State {
-        path: folder.to_owned(),
-        reason: source.to_string(),
-    })
+    // 1. The header: names, shapes, and where each begins and ends behind it.
+    let mut end = 0;
+    let mut header = serde_json::Map::new();
+    for (name, values) in &tensors {
+        let [count] = values.dims();
+        let begin = end;
+        end += count * size_of::<f32>();
+        let entry = json!({ "dtype": "F32", "shape": [count], "data_offsets": [begin, end] });
+        header.insert(name.clone(), entry);
+    }
+    let mut header = Value::Object(header).to_string().into_bytes();
+    header.resize(header.len().next_multiple_of(ALIGNMENT), b' ');
+    // 2. The numbers.
+    let failed = |source| Error::io(path, source);
+    let mut file = BufWriter::new(File::create(path).map_err(failed)?);
+    let mut hasher = blake3::Hasher::new();
+    let mut put = |bytes: &[u8]| {
+        hasher.update(bytes);
+        file.write_all(bytes)
+    };
+    put(&(header.len() as u64).to_le_bytes()).map_err(failed)?;
+    put(&header).map_err(failed)?;
+    for (_, values) in tensors {
+        let data = values.clone().into_data();
+        let bytes: Vec<u8> = data.iter::<f32>().flat_map(f32::to_le_bytes).collect();
+        put(&bytes).map_err(failed)?;
+    }
+    let file = file.into_inner().map_err(|error| failed(error.into_error()))?;
+    file.sync_all().map_err(failed)?;
+    Ok(hasher.finalize().to_hex().to_string())
 }
 
 /// The settings in which two runs differ.

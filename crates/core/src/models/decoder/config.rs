@@ -102,6 +102,12 @@ pub struct ExpertsConfig {
 }
 
 impl DecoderConfig {
+    /// Whether the feed-forward layer, or each of its experts, has a gate.
+    #[must_use]
+    pub fn is_gated(&self) -> bool {
+        !matches!(self.names.mlp, MlpNames::Plain { .. })
+    }
+
     /// Number of layers.
     #[must_use]
     pub fn num_hidden_layers(&self) -> usize {

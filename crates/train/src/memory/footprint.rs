@@ -1,0 +1,159 @@
+//! What a model keeps of every token between the way forward and the way back.
+
+use ragtune_core::models::{DecoderConfig, EncoderConfig};
+
+use crate::tuning::{Parameter, Part, Trainable};
+
+/// The widths of a model, by which its kept states are counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Footprint {
+    /// Layers.
+    pub layers: usize,
+    /// Hidden width.
+    pub hidden: usize,
+    /// Width of all queries of a token.
+    pub queries: usize,
+    /// Width of all keys of a token; values have the same.
+    pub keys: usize,
+    /// Heads of queries.
+    pub heads: usize,
+    /// Width of the feed-forward layer.
+    pub intermediate: usize,
+    /// Whether the feed-forward layer has a gate beside it.
+    pub gated: bool,
+    /// Rows of the output layer where the loss is over all words; 0 where it is not.
+    pub vocabulary: usize,
+}
+
+/// Which inputs of a layer's parts are kept, because weights that they meet are trained.
+#[derive(Clone, Copy, Debug, Default)]
+struct Kept {
+    attention: bool,
+    feed_forward: bool,
+    feed_forward_output: bool,
+    /// What (IA)³ and DoRA keep besides, in components of a token and layer.
+    extra: usize,
+    /// Ranks of all updates of a layer.
+    ranks: usize,
+}
+
+impl Footprint {
+    /// That of a decoder whose loss is over all words.
+    #[must_use]
+    pub fn decoder(config: &DecoderConfig) -> Self {
+        Self {
+            layers: config.layers.len(),
+            hidden: config.hidden_size,
+            queries: config.num_attention_heads * config.head_dim,
+            keys: config.num_key_value_heads * config.head_dim,
+            heads: config.num_attention_heads,
+            intermediate: config.intermediate_size,
+            gated: config.is_gated(),
+            vocabulary: config.vocab_size,
+        }
+    }
+
+    /// That of an encoder.
+    #[must_use]
+    pub fn encoder(config: &EncoderConfig) -> Self {
+        Self {
+            layers: config.num_hidden_layers,
+            hidden: config.hidden_size,
+            queries: config.hidden_size,
+            keys: config.hidden_size,
+            heads: config.num_attention_heads,
+            intermediate: config.intermediate_size,
+            gated: false,
+            vocabulary: 0,
+        }
+    }
+
+    /// Components that a layer keeps of a token.
+    pub(super) fn layer(&self, trainable: &Trainable) -> usize {
+        let kept = Kept::of(trainable, self);
+        let feed_forward = if self.gated {
+            2 * self.intermediate
+        } else {
+            self.intermediate
+        };
+        // What the two norms read; queries, keys, values, the mixed values and a number for each head; what the activation
+        // reads. Then the inputs of trained weights.
+        let always = 2 * self.hidden + 2 * self.queries + 2 * self.keys + self.heads + feed_forward;
+        let inputs = usize::from(kept.attention) * self.hidden
+            + usize::from(kept.feed_forward) * self.hidden
+            + usize::from(kept.feed_forward_output) * self.intermediate;
+        always + inputs + kept.extra + kept.ranks
+    }
+
+    /// Components that exist at once while a layer is computed, forward or back, beside what is kept.
+    pub(super) fn passing(&self) -> usize {
+        let feed_forward = if self.gated {
+            4 * self.intermediate
+        } else {
+            3 * self.intermediate
+        };
+        feed_forward + 3 * self.hidden
+    }
+}
+
+impl Kept {
+    fn of(trainable: &Trainable, footprint: &Footprint) -> Self {
+        let parameters = trainable.parameters();
+        let mut kept = Self::default();
+        // One layer stands for all: methods treat them alike.
+        let layer = parameters
+            .iter()
+            .filter_map(|parameter| layer_of(parameter.slot()))
+            .max();
+        for parameter in parameters
+            .iter()
+            .filter(|parameter| layer_of(parameter.slot()) == layer)
+        {
+            let [rows, columns] = match parameter.dims()[..] {
+                [rows, columns] => [rows, columns],
+                _ => [0, parameter.count()],
+            };
+            match parameter.part() {
+                Part::Weight if rows > 0 => kept.input(parameter, columns, footprint),
+                Part::LoraA => {
+                    kept.ranks += rows;
+                    kept.input(parameter, columns, footprint);
+                }
+                // The product and its difference are multiplied by trained factors.
+                Part::Magnitude => kept.extra += 3 * columns,
+                Part::OutputFactors | Part::InputFactors => kept.extra += columns,
+                _ => {}
+            }
+        }
+        kept
+    }
+
+    /// Notes that a weight of so many input columns is trained.
+    fn input(&mut self, parameter: &Parameter, columns: usize, footprint: &Footprint) {
+        let slot = parameter.slot();
+        let mixes = [
+            "o_proj",
+            "attention.output.dense",
+            "attn.c_proj",
+            "out_lin",
+            "attn.o",
+            "attention.dense",
+        ];
+        match slot {
+            _ if mixes.iter().any(|name| slot.ends_with(name)) => {} // attention keeps what it mixed
+            _ if columns == footprint.intermediate => self.feed_forward_output = true,
+            _ if is_attention(slot) => self.attention = true,
+            _ => self.feed_forward = true,
+        }
+    }
+}
+
+fn is_attention(slot: &str) -> bool {
+    slot.split('.')
+        .any(|part| part.contains("attn") || part.contains("attention"))
+}
+
+fn layer_of(slot: &str) -> Option<usize> {
+    slot.split('.').find_map(|part| part.parse().ok())
+}

@@ -1,0 +1,235 @@
+//! The peak of a run's memory, and settings that hold a limit.
+
+use std::fmt;
+
+use super::Footprint;
+use crate::batch::BatchSize;
+use crate::error::{Error, Result};
+use crate::trainer::TrainOptions;
+use crate::tuning::{Part, Trainable};
+
+const FLOAT: u64 = size_of::<f32>() as u64;
+/// Most bytes of logits that exist at once (`ragtune_core::kernels::cross_entropy`).
+const LOGITS: u64 = 64 << 20;
+/// Fewest rows of them.
+const MIN_ROWS: u64 = 64;
+/// Epochs whose batches are looked at for the largest.
+const EPOCHS: u64 = 4;
+/// Tokens that are evaluated at once.
+const EVALUATED_TOKENS: u64 = 2048;
+
+/// The peak of a run's memory by what takes it, in bytes.
+///
+/// It is foretold from the widths of the model, the trained weights and the largest batch, for devices whose memory is the
+/// process's own; `docs/training.md` compares it with what was measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct MemoryPlan {
+    /// What the process holds before the run, with the model and the trained weights.
+    pub resident: u64,
+    /// Both moments of the optimiser, and the copy of the best weights.
+    pub optimiser: u64,
+    /// The gradients of all trained weights, where they are held beside those of another batch twice.
+    pub gradients: u64,
+    /// What the largest batch keeps between the way forward and the way back.
+    pub activations: u64,
+    /// What the loss takes while it is computed.
+    pub loss: u64,
+    /// What exists beside all that while a layer is computed.
+    pub passing: u64,
+    /// The peak.
+    pub peak: u64,
+}
+
+/// Settings that hold a limit.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Fit {
+    /// The settings.
+    pub options: TrainOptions,
+    /// What they take.
+    pub plan: MemoryPlan,
+}
+
+impl MemoryPlan {
+    /// Foretells the peak of a run over examples of these lengths, in tokens. `resident` is what the process holds with the
+    /// model loaded and the trained weights made; `evaluates` is whether the run has validation examples.
+    ///
+    /// # Errors
+    /// [`Error::Empty`] and [`Error::InvalidArgument`] for lengths that no batch can be made of.
+    pub fn new(
+        resident: u64,
+        footprint: &Footprint,
+        trainable: &Trainable,
+        options: &TrainOptions,
+        lengths: &[usize],
+        evaluates: bool,
+    ) -> Result<Self> {
+        let tokens = largest(options, lengths)? as u64;
+        let trained = trainable.count() as u64 * FLOAT;
+        let whole = whole_matrices(trainable) as u64 * FLOAT;
+        let layers = footprint.layers as u64;
+        let kept = footprint.layer(trainable) as u64;
+        let hidden = footprint.hidden as u64;
+        let reached = layers - trainable.first_layer().unwrap_or(0).min(footprint.layers) as u64;
+        let width = match options.gradient_checkpointing {
+            // Two streams between layers, and one layer whole.
+            true => reached * 2 * hidden + kept,
+            false => reached * kept,
+        };
+        let activations = tokens * (width + 2 * hidden) * FLOAT;
+        let best = if evaluates { trained } else { 0 };
+        let optimiser = 2 * trained + best;
+        let held = if options.accumulation > 1 { 2 } else { 1 };
+        let gradients = held * trained;
+        let passing = tokens * footprint.passing() as u64 * FLOAT + largest_matrix(trainable) as u64 * FLOAT;
+        // Layers that run again read the weights without a record, from a packed copy.
+        let copies = if options.gradient_checkpointing { whole } else { 0 };
+        let loss = loss(footprint, trainable, tokens);
+        let base = resident + optimiser + copies;
+        let carried = (held - 1) * trained;
+        let turning = base + activations + loss + carried;
+        let ending = base + gradients + passing + activations / layers.max(1);
+        let evaluating =
+            resident + optimiser + whole + EVALUATED_TOKENS * footprint.passing() as u64 * FLOAT + loss;
+        let peak = turning.max(ending).max(if evaluates { evaluating } else { 0 });
+        Ok(Self {
+            resident,
+            optimiser,
+            gradients,
+            activations,
+            loss,
+            passing,
+            peak,
+        })
+    }
+
+    /// Settings whose peak is at most `limit` bytes and whose steps are the same: first smaller batches with more
+    /// accumulation, then layers that are computed again.
+    ///
+    /// # Errors
+    /// [`Error::Memory`] says what the least is, where even one example at a time takes more; and as [`MemoryPlan::new`].
+    pub fn fit(
+        limit: u64,
+        resident: u64,
+        footprint: &Footprint,
+        trainable: &Trainable,
+        options: &TrainOptions,
+        lengths: &[usize],
+        evaluates: bool,
+    ) -> Result<Fit> {
+        let mut least: Option<Fit> = None;
+        for checkpointing in [options.gradient_checkpointing, true] {
+            for divisor in divisors(options.batch) {
+                let options = divided(options, divisor).with_gradient_checkpointing(checkpointing);
+                let plan = Self::new(resident, footprint, trainable, &options, lengths, evaluates)?;
+                let fit = Fit { options, plan };
+                if plan.peak <= limit {
+                    return Ok(fit);
+                }
+                if least.as_ref().is_none_or(|least| plan.peak < least.plan.peak) {
+                    least = Some(fit);
+                }
+            }
+        }
+        Err(Error::Memory {
+            limit,
+            least: least.map_or(resident, |least| least.plan.peak),
+            trained: trainable.count(),
+        })
+    }
+}
+
+/// The tokens of the largest batch.
+fn largest(options: &TrainOptions, lengths: &[usize]) -> Result<usize> {
+    let mut largest = 0;
+    for epoch in 0..EPOCHS {
+        for batch in options.plan().epoch(lengths, epoch)? {
+            largest = largest.max(batch.iter().map(|index| lengths[*index]).sum());
+        }
+    }
+    Ok(largest)
+}
+
+/// What the loss over all words takes: the logits of some rows, the gradients of the hidden states, and where the output
+/// layer is trained its packed copy and its gradient.
+fn loss(footprint: &Footprint, trainable: &Trainable, tokens: u64) -> u64 {
+    let (words, hidden) = (footprint.vocabulary as u64, footprint.hidden as u64);
+    if words == 0 {
+        return tokens * hidden * FLOAT;
+    }
+    let rows = (LOGITS / (words * FLOAT) / MIN_ROWS * MIN_ROWS)
+        .max(MIN_ROWS)
+        .min(tokens);
+    let output = trainable
+        .parameters()
+        .iter()
+        .filter(|parameter| parameter.part() == Part::Weight);
+    let trained = output
+        .map(|parameter| parameter.count() as u64)
+        .find(|count| *count == words * hidden);
+    rows * words * FLOAT + 2 * tokens * hidden * FLOAT + trained.map_or(0, |count| 2 * count * FLOAT)
+}
+
+/// Weights of whole matrices, which are packed again for every use.
+fn whole_matrices(trainable: &Trainable) -> usize {
+    let matrices = trainable
+        .parameters()
+        .iter()
+        .filter(|parameter| parameter.dims().len() == 2);
+    matrices
+        .filter(|parameter| parameter.part() == Part::Weight)
+        .map(|parameter| parameter.count())
+        .sum()
+}
+
+fn largest_matrix(trainable: &Trainable) -> usize {
+    trainable
+        .parameters()
+        .iter()
+        .map(|parameter| parameter.count())
+        .max()
+        .unwrap_or(0)
+}
+
+/// The parts into which a batch can be divided.
+fn divisors(batch: BatchSize) -> Vec<usize> {
+    let (BatchSize::Examples(size) | BatchSize::Tokens(size)) = batch;
+    match batch {
+        BatchSize::Examples(_) => (1..=size)
+            .filter(|divisor| size.is_multiple_of(*divisor))
+            .collect(),
+        // Batches of tokens are made anew for every limit, so their steps would change.
+        BatchSize::Tokens(_) => vec![1],
+    }
+}
+
+fn divided(options: &TrainOptions, divisor: usize) -> TrainOptions {
+    match options.batch {
+        BatchSize::Examples(size) => {
+            let accumulation = options.accumulation * divisor;
+            options
+                .clone()
+                .with_batch(size / divisor)
+                .with_accumulation(accumulation)
+        }
+        BatchSize::Tokens(_) => options.clone(),
+    }
+}
+
+impl fmt::Display for MemoryPlan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        #[allow(clippy::cast_precision_loss, reason = "sizes for people")]
+        let megabytes = |bytes: u64| bytes as f64 / 1e6;
+        write!(
+            f,
+            "peak {:.0} MB: {:.0} before the run, {:.0} optimiser, {:.0} gradients, {:.0} kept of the largest batch, {:.0} \
+             loss",
+            megabytes(self.peak),
+            megabytes(self.resident),
+            megabytes(self.optimiser),
+            megabytes(self.gradients),
+            megabytes(self.activations),
+            megabytes(self.loss),
+        )
+    }
+}

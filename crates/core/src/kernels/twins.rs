@@ -58,6 +58,23 @@ fn values<const D: usize>(x: Tensor<D>) -> Vec<f32> {
     x.into_data().iter::<f32>().collect()
 }
 
+/// The rows as the product with a weight of this precision takes them: with integers they are rounded, in groups of 32.
+fn as_multiplied(x: Tensor<2>, precision: Precision) -> Tensor<2> {
+    if !matches!(precision, Precision::Int8 | Precision::Int4) {
+        return x;
+    }
+    let dims = x.dims();
+    let mut data = values(x);
+    for group in data.chunks_mut(dims[1]).flat_map(|row| row.chunks_mut(32)) {
+        let largest = group.iter().fold(0.0f32, |largest, x| largest.max(x.abs()));
+        if largest > 0.0 {
+            let rounded = |x: f32| (x * (127.0 / largest)).round_ties_even() * (largest / 127.0);
+            group.iter_mut().for_each(|x| *x = rounded(*x));
+        }
+    }
+    Tensor::from_data(TensorData::new(data, dims), &device::cpu())
+}
+
 fn close<const D: usize>(found: Tensor<D>, expected: Tensor<D>, tolerance: f32) {
     assert_eq!(found.dims(), expected.dims());
     for (at, (found, expected)) in values(found).into_iter().zip(values(expected)).enumerate() {
@@ -148,7 +165,7 @@ proptest! {
 
     #[test]
     fn products_of_stored_weights_match(
-        t in 0usize..40, i in 1usize..200, o in 1usize..110, precision in 0usize..4, bias: bool, act in 0usize..6, seed: u64,
+        t in 0usize..40, i in 1usize..200, o in 1usize..110, precision in 0usize..5, bias: bool, act in 0usize..6, seed: u64,
     ) {
         let precision = Precision::ALL[precision];
         let stored = StoredMatrix::new("w", values(random([o, i], seed ^ 1)), [o, i], precision).unwrap();
@@ -160,9 +177,10 @@ proptest! {
         let ids: Vec<u32> = (0..o as u32).rev().collect();
         close(weight.rows(&ids), plain.clone().flip([0]), 1e-6);
         // 2. The product is that of the decoded weight, against f64.
-        let x = random([t, i], seed);
+        let original = random([t, i], seed);
+        let x = as_multiplied(original.clone(), precision);
         let bias = bias.then(|| random([o], seed ^ 2));
-        let y = linear::linear(x.clone(), &weight, bias.as_ref(), None);
+        let y = linear::linear(original.clone(), &weight, bias.as_ref(), None);
         let (xs, ws) = (values(x.clone()), values(plain));
         let bs = bias.clone().map_or(vec![0.0; o], values);
         for (at, y) in values(y).into_iter().enumerate() {
@@ -174,7 +192,7 @@ proptest! {
         // 3. Activation.
         let act = ACTIVATIONS.get(act).copied();
         close(
-            linear::linear(x.clone(), &weight, bias.as_ref(), act),
+            linear::linear(original, &weight, bias.as_ref(), act),
             linear::composed(x, &weight, bias.as_ref(), act),
             2e-5,
         );
@@ -182,7 +200,7 @@ proptest! {
 
     #[test]
     fn several_maps_of_the_same_rows_match(
-        t in 0usize..90, i in 1usize..70, widths in prop::array::uniform3(1usize..130), precisions in prop::array::uniform3(0usize..4),
+        t in 0usize..90, i in 1usize..70, widths in prop::array::uniform3(1usize..130), precisions in prop::array::uniform3(0usize..5),
         how in 0u8..4, biases in prop::array::uniform3(any::<bool>()), act in 0usize..5, seed: u64,
     ) {
         let x = if t == 0 { random([0, i], seed) } else { strided(random([t, i], seed), how) };
@@ -194,14 +212,19 @@ proptest! {
         let weights: [_; 3] = std::array::from_fn(|index| weight(index, widths[index]));
         let added: [_; 3] = std::array::from_fn(|index| bias(index, widths[index]));
         let maps: [_; 3] = std::array::from_fn(|index| (&weights[index], added[index].as_ref()));
-        for (found, expected) in linear::linear_each(x.clone(), maps).into_iter().zip(linear::composed_each(x.clone(), maps)) {
-            close(found, expected, 2e-5);
+        let seen = |weight: &LinearWeight| as_multiplied(x.clone(), weight.precision());
+        for (found, (weight, bias)) in linear::linear_each(x.clone(), maps).into_iter().zip(maps) {
+            close(found, linear::composed(seen(weight), weight, bias, None), 2e-5);
         }
         let (up, up_bias) = (weight(1, widths[0]), bias(1, widths[0]));
         let pair = (maps[0], (&up, up_bias.as_ref()));
         close(
             linear::linear_gated(x.clone(), pair.0, pair.1, ACTIVATIONS[act]),
-            linear::composed_gated(x, pair.0, pair.1, ACTIVATIONS[act]),
+            gated::composed(
+                linear::composed(seen(pair.0.0), pair.0.0, pair.0.1, None),
+                linear::composed(seen(&up), &up, up_bias.as_ref(), None),
+                ACTIVATIONS[act],
+            ),
             5e-5,
         );
     }
@@ -279,6 +302,7 @@ proptest! {
             (0..3).map(|_| LayerCache::new(kv_heads * d, 640, window, &device::cpu())).collect()
         };
         let (mut fused, mut plain) = (new(), new());
+        let mut held: [[Vec<f32>; 2]; 3] = Default::default();
         let first = prompt.map(|n| [n, 0, 3]);
         for (step, lengths) in first.into_iter().chain(steps).enumerate() {
             let offsets = offsets_of(&lengths);
@@ -288,10 +312,78 @@ proptest! {
             let mut caches: Vec<&mut LayerCache> = fused.iter_mut().collect();
             let found = attention::attention_cached(q.clone(), k.clone(), v.clone(), &mut caches, &offsets, options);
             let mut caches: Vec<&mut LayerCache> = plain.iter_mut().collect();
-            let expected = attention::composed_cached(q, k, v, &mut caches, &offsets, options);
-            close(found, expected, 1e-5);
+            let twin = attention::composed_cached(q.clone(), k.clone(), v.clone(), &mut caches, &offsets, options);
+            let [q, k, v] = [q, k, v].map(values);
+            let [found, twin] = [found, twin].map(values);
+            for (text, held) in held.iter_mut().enumerate() {
+                let range = offsets[text]..offsets[text + 1];
+                for (held, new) in held.iter_mut().zip([&k, &v]) {
+                    held.extend_from_slice(&new[range.start * kv_heads * d..range.end * kv_heads * d]);
+                }
+                for row in range.clone() {
+                    let width = kv_heads * group * d;
+                    let at = held[0].len() / (kv_heads * d) - (range.end - row);
+                    let exact = exact_attention(&q[row * width..][..width], held, at, [kv_heads, d], 0.3, window);
+                    for (column, (exact, tolerance)) in exact.into_iter().enumerate() {
+                        for found in [found[row * width + column], twin[row * width + column]] {
+                            prop_assert!((f64::from(found) - exact).abs() <= tolerance, "{found} for {exact}, up to {tolerance}");
+                        }
+                    }
+                }
+            }
         }
     }
+}
+
+/// The attention of the query at position `at` to the keys and values that its text holds, in f64, and what rounding to
+/// f32 may change of each component.
+fn exact_attention(
+    q: &[f32],
+    [k, v]: &[Vec<f32>; 2],
+    at: usize,
+    [kv_heads, d]: [usize; 2],
+    scale: f64,
+    window: Option<usize>,
+) -> Vec<(f64, f64)> {
+    const UNIT: f64 = f32::EPSILON as f64 / 2.0;
+    let rows = at + 1;
+    let seen = window.map_or(0, |window| rows.saturating_sub(window))..rows;
+    let group = q.len() / (kv_heads * d);
+    let mut out = Vec::new();
+    for (head, q) in q.chunks(d).enumerate() {
+        let part = |all: &'_ [f32], row: usize| -> Vec<f64> {
+            let first = (row * kv_heads + head / group) * d;
+            all[first..first + d].iter().map(|x| f64::from(*x)).collect()
+        };
+        let products = |row: usize| -> Vec<f64> {
+            let key = part(k, row);
+            q.iter()
+                .zip(key)
+                .map(|(q, k)| f64::from(*q) * k * scale)
+                .collect()
+        };
+        let scores: Vec<f64> = seen.clone().map(|row| products(row).iter().sum()).collect();
+        let size = seen
+            .clone()
+            .map(|row| products(row).iter().map(|x| x.abs()).sum::<f64>());
+        let size = size.fold(0.0, f64::max);
+        let largest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let weights: Vec<f64> = scores.iter().map(|score| (score - largest).exp()).collect();
+        let sum: f64 = weights.iter().sum();
+        let mut mixed = vec![0.0; d];
+        let mut most = 0.0f64;
+        for (row, weight) in seen.clone().zip(&weights) {
+            for (mixed, v) in mixed.iter_mut().zip(part(v, row)) {
+                *mixed += weight / sum * v;
+                most = most.max(v.abs());
+            }
+        }
+        // A score is off by some units of the sum of its products' magnitudes, a weight by that part of itself; the sum
+        // over the keys adds its own rounding (Higham 2002, section 4.2, with statistical constants).
+        let tolerance = 2.0 * most * UNIT * (16.0 * size + 2.0 * (rows as f64).sqrt() + 16.0);
+        out.extend(mixed.into_iter().map(|mixed| (mixed, tolerance)));
+    }
+    out
 }
 
 /// Where texts of these lengths begin, and the end of the last.

@@ -134,7 +134,7 @@ impl Checkpoint {
         StoredMatrix::from_content(name, dims, content).map(|matrix| Some(matrix.into_f32()))
     }
 
-    /// A weight matrix in the precision that it is stored in (F16 becomes f32); `None` where there is no tensor of this
+    /// A weight matrix in the precision that it is stored in; `None` where there is no tensor of this
     /// name.
     ///
     /// # Errors
@@ -270,6 +270,7 @@ impl Checkpoint {
             expect(name, &entry.shape, stored)?;
             Ok(match entry.dtype {
                 Dtype::BF16 => Content::Bf16(convert::to_bf16(name, bytes)?),
+                Dtype::F16 => Content::F16(convert::to_f16(name, bytes)?),
                 Dtype::I8 => Content::Int8(QuantisedMatrix {
                     values: bytes.iter().map(|byte| byte.cast_signed()).collect(),
                     scales: self.scales(name, "_scale", with(columns.div_ceil(QUANTISATION_GROUP)))?,
@@ -298,7 +299,7 @@ impl Checkpoint {
             return Err(CheckpointError::MissingScale { tensor, scale: name });
         };
         expect(&name, &entry.shape, shape)?;
-        convert::to_f16(&name, entry.dtype, self.bytes(*file, entry))
+        convert::to_scales(&name, entry.dtype, self.bytes(*file, entry))
     }
 
     /// The stored bytes of a tensor; the header's check keeps them inside the file.

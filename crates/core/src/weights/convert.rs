@@ -42,20 +42,25 @@ pub(super) fn to_bf16(tensor: &str, bytes: &[u8]) -> Result<Vec<bf16>, Checkpoin
 }
 
 /// Scales or minima, which are stored as F16 and every one finite.
-pub(super) fn to_f16(tensor: &str, dtype: Dtype, bytes: &[u8]) -> Result<Vec<f16>, CheckpointError> {
+pub(super) fn to_scales(tensor: &str, dtype: Dtype, bytes: &[u8]) -> Result<Vec<f16>, CheckpointError> {
     if dtype != Dtype::F16 {
         return Err(CheckpointError::ScaleDtype {
             tensor: tensor.to_owned(),
             found: dtype.to_string(),
         });
     }
-    let scales: Vec<f16> = chunks(bytes).map(f16::from_le_bytes).collect();
-    match scales.iter().position(|scale| !scale.is_finite()) {
-        None => Ok(scales),
+    to_f16(tensor, bytes)
+}
+
+/// An F16 tensor as it is; every weight is finite.
+pub(super) fn to_f16(tensor: &str, bytes: &[u8]) -> Result<Vec<f16>, CheckpointError> {
+    let weights: Vec<f16> = chunks(bytes).map(f16::from_le_bytes).collect();
+    match weights.iter().position(|scale| !scale.is_finite()) {
+        None => Ok(weights),
         Some(index) => Err(CheckpointError::NotFinite {
             tensor: tensor.to_owned(),
             index,
-            value: scales[index].to_f32(),
+            value: weights[index].to_f32(),
         }),
     }
 }
@@ -148,11 +153,11 @@ mod tests {
     fn scales_are_finite_f16() {
         let infinite = f16::INFINITY.to_le_bytes();
         assert!(matches!(
-            to_f16("a", Dtype::F16, &infinite),
+            to_scales("a", Dtype::F16, &infinite),
             Err(CheckpointError::NotFinite { index: 0, .. })
         ));
         assert!(matches!(
-            to_f16("a", Dtype::F32, &[0; 4]),
+            to_scales("a", Dtype::F32, &[0; 4]),
             Err(CheckpointError::ScaleDtype { .. })
         ));
         assert!(to_bf16("a", &[0, 0, 0xC0, 0x7F]).is_err());

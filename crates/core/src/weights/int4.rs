@@ -5,8 +5,16 @@
 //! squared error wins. Plain rounding between the smallest and the largest weight is among them, so no group comes out
 //! worse than with it.
 
+#![allow(
+    clippy::needless_range_loop,
+    reason = "one index runs through several arrays of equal length"
+)]
+
 use half::f16;
+use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
+
+use super::quantise::{LANES, dispatch, total};
 
 use crate::error::{Error, Result};
 
@@ -81,15 +89,12 @@ pub fn quantise_int4(tensor: &str, weights: &[f32], columns: usize) -> Result<In
         .zip(matrix.scales.par_chunks_exact_mut(groups))
         .zip(matrix.minima.par_chunks_exact_mut(groups))
         .for_each(|(((row, values), scales), minima)| {
-            let parts = row.chunks(INT4_GROUP).zip(values.chunks_mut(INT4_GROUP / 2));
-            for ((group, values), (scale, minimum)) in parts.zip(scales.iter_mut().zip(minima)) {
-                let best = best(group);
-                (*scale, *minimum) = (best.scale, best.minimum);
-                for (byte, pair) in values.iter_mut().zip(group.chunks(2)) {
-                    let nibble = |weight: &f32| best.value(*weight) as u8;
-                    *byte = nibble(&pair[0]) | pair.get(1).map_or(0, nibble) << 4;
-                }
-            }
+            dispatch(Row {
+                row,
+                values,
+                scales,
+                minima,
+            });
         });
     Ok(matrix)
 }
@@ -113,6 +118,38 @@ pub fn dequantise_int4(matrix: &Int4Matrix, columns: usize) -> Vec<f32> {
     weights
 }
 
+/// A row and what it becomes.
+struct Row<'a> {
+    row: &'a [f32],
+    values: &'a mut [u8],
+    scales: &'a mut [f16],
+    minima: &'a mut [f16],
+}
+
+impl WithSimd for Row<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _simd: S) {
+        let parts = self
+            .row
+            .chunks(INT4_GROUP)
+            .zip(self.values.chunks_mut(INT4_GROUP / 2));
+        for ((group, values), (scale, minimum)) in parts.zip(self.scales.iter_mut().zip(self.minima)) {
+            // A whole group has a length that the compiler knows.
+            let best = match <&[f32; INT4_GROUP]>::try_from(group) {
+                Ok(group) => best(group),
+                Err(_) => best(group),
+            };
+            (*scale, *minimum) = (best.scale, best.minimum);
+            for (byte, pair) in values.iter_mut().zip(group.chunks(2)) {
+                let nibble = |weight: &f32| best.value(*weight) as u8;
+                *byte = nibble(&pair[0]) | pair.get(1).map_or(0, nibble) << 4;
+            }
+        }
+    }
+}
+
 /// How a group is coded.
 #[derive(Clone, Copy)]
 struct Coding {
@@ -124,6 +161,7 @@ struct Coding {
 }
 
 impl Coding {
+    #[inline(always)]
     fn new(scale: f32, minimum: f32) -> Self {
         let (scale, minimum) = (f16::from_f32(scale.max(0.0)), f16::from_f32(minimum));
         let step = scale.to_f32();
@@ -136,58 +174,69 @@ impl Coding {
     }
 
     /// The integer of a weight.
+    #[inline(always)]
     fn value(&self, weight: f32) -> f32 {
         let value = ((weight - self.offset) * self.inverse).clamp(0.0, MAX_VALUE);
         // Rounds without a call into the mathematics library: 0 to 15 fit behind 2^23.
         (value + 8_388_608.0) - 8_388_608.0
     }
 
-    fn squared_error(&self, group: &[f32]) -> f32 {
+    /// The squared error of a group, and the best scale and minimum for the values that this coding gives it; `None` where
+    /// all values are equal.
+    #[inline(always)]
+    fn tried(&self, group: &[f32]) -> (f32, Option<Self>) {
+        // Sums of squared errors, values, their squares, weights, and products of both.
+        let mut sums = [[0.0f32; LANES]; 5];
         let step = self.scale.to_f32();
-        group
-            .iter()
-            .map(|&weight| {
-                let error = self.value(weight) * step + self.offset - weight;
-                error * error
-            })
-            .sum()
-    }
-
-    /// The best scale and minimum for the values that this coding gives; `None` where all values are equal.
-    fn refitted(&self, group: &[f32]) -> Option<Self> {
-        let (mut v, mut vv, mut w, mut vw) = (0.0f32, 0.0f32, 0.0f32, 0.0f32);
-        for &weight in group {
-            let value = self.value(weight);
-            v += value;
-            vv += value * value;
-            w += weight;
-            vw += value * weight;
+        let (parts, rest) = group.as_chunks::<LANES>();
+        for part in parts {
+            for lane in 0..LANES {
+                self.add(&mut sums, lane, part[lane], step);
+            }
         }
+        for (lane, weight) in rest.iter().enumerate() {
+            self.add(&mut sums, lane, *weight, step);
+        }
+        let [error, v, vv, w, vw] = sums.map(total);
         let n = group.len() as f32;
         let spread = n * vv - v * v;
         if spread <= 0.0 {
-            return None;
+            return (error, None);
         }
         let scale = (n * vw - v * w) / spread;
-        Some(Self::new(scale, (w - scale * v) / n))
+        (error, Some(Self::new(scale, (w - scale * v) / n)))
+    }
+
+    #[inline(always)]
+    fn add(&self, sums: &mut [[f32; LANES]; 5], lane: usize, weight: f32, step: f32) {
+        let value = self.value(weight);
+        let error = value * step + self.offset - weight;
+        sums[0][lane] += error * error;
+        sums[1][lane] += value;
+        sums[2][lane] += value * value;
+        sums[3][lane] += weight;
+        sums[4][lane] += value * weight;
     }
 }
 
 /// The coding with the least squared error of a group.
+#[inline(always)]
 fn best(group: &[f32]) -> Coding {
-    let low = group.iter().copied().fold(f32::INFINITY, f32::min);
-    let high = group.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let (mut low, mut high) = (f32::INFINITY, f32::NEG_INFINITY);
+    for weight in group {
+        (low, high) = (low.min(*weight), high.max(*weight));
+    }
     let mut best = Coding::new((high - low) / MAX_VALUE, low);
-    let mut least = best.squared_error(group);
+    let mut least = f32::INFINITY;
     for step in 0..CLIP_STEPS {
         let cut = (high - low) * step as f32 * CLIP_STEP / 2.0;
         let mut coding = Coding::new((high - low - 2.0 * cut) / MAX_VALUE, low + cut);
         for _ in 0..=REFITS {
-            let error = coding.squared_error(group);
+            let (error, refitted) = coding.tried(group);
             if error < least {
                 (least, best) = (error, coding);
             }
-            match coding.refitted(group) {
+            match refitted {
                 Some(refitted) => coding = refitted,
                 None => break,
             }
@@ -221,7 +270,7 @@ mod tests {
             let found = back.chunks(columns).flat_map(|row| row.chunks(INT4_GROUP));
             for (group, found) in groups.zip(found) {
                 let (low, high) = group.iter().fold((f32::INFINITY, f32::NEG_INFINITY), |(l, h), w| (l.min(*w), h.max(*w)));
-                let plain = Coding::new((high - low) / MAX_VALUE, low).squared_error(group);
+                let plain = Coding::new((high - low) / MAX_VALUE, low).tried(group).0;
                 let error: f32 = group.iter().zip(found).map(|(w, b)| (w - b).powi(2)).sum();
                 prop_assert!(error <= plain * 1.0001 + f32::MIN_POSITIVE);
                 // Half a step, and the rounding of scale and minimum to 11 bits or to a subnormal number.

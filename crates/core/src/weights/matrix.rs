@@ -1,6 +1,6 @@
 //! A weight matrix as it is stored.
 
-use half::bf16;
+use half::{bf16, f16};
 
 use super::convert::{self, QUANTISATION_GROUP};
 use super::int4::{INT4_GROUP, Int4Matrix, dequantise_int4, quantise_int4};
@@ -23,6 +23,8 @@ pub enum Content {
     F32(Vec<f32>),
     /// bfloat16.
     Bf16(Vec<bf16>),
+    /// IEEE 754 half precision.
+    F16(Vec<f16>),
     /// int8 with scales.
     Int8(QuantisedMatrix),
     /// int4 with scales and minima.
@@ -66,6 +68,7 @@ impl StoredMatrix {
         match &content {
             Content::F32(weights) => check("", columns, weights.len())?,
             Content::Bf16(weights) => check("", columns, weights.len())?,
+            Content::F16(weights) => check("", columns, weights.len())?,
             Content::Int8(matrix) => {
                 check("", columns, matrix.values.len())?;
                 check(
@@ -96,6 +99,7 @@ impl StoredMatrix {
         let content = match precision {
             Precision::F32 => Content::F32(weights),
             Precision::Bf16 => Content::Bf16(weights.into_iter().map(bf16::from_f32).collect()),
+            Precision::F16 => Content::F16(halves(tensor, &weights)?),
             Precision::Int8 => Content::Int8(quantise(tensor, &weights, columns)?),
             Precision::Int4 => Content::Int4(quantise_int4(tensor, &weights, columns)?),
         };
@@ -133,6 +137,7 @@ impl StoredMatrix {
         match self.content {
             Content::F32(_) => Precision::F32,
             Content::Bf16(_) => Precision::Bf16,
+            Content::F16(_) => Precision::F16,
             Content::Int8(_) => Precision::Int8,
             Content::Int4(_) => Precision::Int4,
         }
@@ -144,6 +149,7 @@ impl StoredMatrix {
         match &self.content {
             Content::F32(weights) => weights.len() * 4,
             Content::Bf16(weights) => weights.len() * 2,
+            Content::F16(weights) => weights.len() * 2,
             Content::Int8(matrix) => matrix.values.len() + matrix.scales.len() * 2,
             Content::Int4(matrix) => matrix.values.len() + (matrix.scales.len() + matrix.minima.len()) * 2,
         }
@@ -155,6 +161,7 @@ impl StoredMatrix {
         match &self.content {
             Content::F32(weights) => weights.clone(),
             Content::Bf16(weights) => weights.iter().map(|weight| weight.to_f32()).collect(),
+            Content::F16(weights) => weights.iter().map(|weight| weight.to_f32()).collect(),
             Content::Int8(matrix) => convert::dequantised(&matrix.values, self.dims[1], &matrix.scales),
             Content::Int4(matrix) => dequantise_int4(matrix, self.dims[1]),
         }
@@ -185,6 +192,7 @@ impl StoredMatrix {
         let content = match &self.content {
             Content::F32(weights) => Content::F32(select(weights, columns, rows)),
             Content::Bf16(weights) => Content::Bf16(select(weights, columns, rows)),
+            Content::F16(weights) => Content::F16(select(weights, columns, rows)),
             Content::Int8(matrix) => Content::Int8(QuantisedMatrix {
                 values: select(&matrix.values, columns, rows),
                 scales: select(&matrix.scales, groups, rows),
@@ -199,6 +207,22 @@ impl StoredMatrix {
             dims: [rows.len(), columns],
             content,
         })
+    }
+}
+
+/// The nearest numbers in half precision.
+fn halves(tensor: &str, weights: &[f32]) -> Result<Vec<f16>> {
+    let limit = f16::MAX.to_f32();
+    let rounded: Vec<f16> = weights.iter().map(|weight| f16::from_f32(*weight)).collect();
+    match rounded.iter().position(|weight| !weight.is_finite()) {
+        None => Ok(rounded),
+        Some(index) => Err(Error::InvalidArgument {
+            argument: "weights",
+            reason: format!(
+                "tensor {tensor:?} has the weight {}, and F16 goes up to {limit}; BF16 goes further",
+                weights[index]
+            ),
+        }),
     }
 }
 
@@ -232,7 +256,7 @@ mod tests {
 
     #[test]
     fn every_precision_is_near_and_as_small_as_it_says() {
-        for (precision, error) in Precision::ALL.into_iter().zip([0.0, 4e-3, 5e-3, 0.1]) {
+        for (precision, error) in Precision::ALL.into_iter().zip([0.0, 4e-3, 5e-4, 5e-3, 0.1]) {
             let matrix = StoredMatrix::new("w", weights(), [5, 70], precision).unwrap();
             assert_eq!(matrix.precision(), precision);
             for (found, expected) in matrix.to_f32().iter().zip(weights()) {

@@ -150,6 +150,7 @@ fn write(name: &str, matrix: &StoredMatrix, parts: &mut Vec<Part>) {
             let bytes = weights.iter().flat_map(|weight| weight.to_le_bytes());
             push("", Dtype::BF16, columns, bytes.collect());
         }
+        Content::F16(weights) => push("", Dtype::F16, columns, halves(weights)),
         Content::Int8(matrix) => {
             let bytes = matrix.values.iter().map(|value| value.cast_unsigned());
             push("", Dtype::I8, columns, bytes.collect());

@@ -26,6 +26,8 @@ const TASK_QUERIES: usize = 128;
 const CAUSAL_TASK_QUERIES: usize = 64;
 /// Queries whose scores are in memory at once.
 const BLOCK_QUERIES: usize = 16;
+/// Values that are summed before the sum goes to the output, so that rounding does not grow with the length of a text.
+const SUMMED_VALUES: usize = 256;
 /// Below so many multiplications the work is not divided.
 pub const MIN_PARALLEL_PRODUCTS: usize = 1 << 18;
 
@@ -275,16 +277,20 @@ impl WithSimd for Task<'_> {
                     }
                 }
                 // 3. Mixed values, divided by the sums on their way out.
-                let steps = columns.start..columns.end.min(n);
-                let weights = Rows::new(&scores[steps.start..], stride, count, steps.len());
-                let mut mixed = Mixed {
-                    out: &mut out[block * width..],
-                    width,
-                    first_column: head * d,
-                    d,
-                    sums: &sums,
-                };
-                product(simd, weights, &values, steps, 0..values.panels(), &mut mixed);
+                let end = columns.end.min(n);
+                for first in columns.clone().step_by(SUMMED_VALUES) {
+                    let steps = first..end.min(first + SUMMED_VALUES);
+                    let weights = Rows::new(&scores[first..], stride, count, steps.len());
+                    let mut mixed = Mixed {
+                        out: &mut out[block * width..],
+                        width,
+                        first_column: head * d,
+                        d,
+                        sums: &sums,
+                        add: first > columns.start,
+                    };
+                    product(simd, weights, &values, steps, 0..values.panels(), &mut mixed);
+                }
             }
         }
     }
@@ -347,6 +353,8 @@ struct Mixed<'a> {
     first_column: usize,
     d: usize,
     sums: &'a [f32; BLOCK_QUERIES],
+    /// Whether they are added to what is there.
+    add: bool,
 }
 
 impl Sink for Mixed<'_> {
@@ -356,7 +364,12 @@ impl Sink for Mixed<'_> {
         let target = &mut self.out[row * self.width + self.first_column + column..][..used];
         let values = simd.mul_f32s(values, simd.splat_f32s(1.0 / self.sums[row]));
         match S::as_mut_simd_f32s(target).0.first_mut() {
+            Some(target) if self.add => *target = simd.add_f32s(*target, values),
             Some(target) => *target = values,
+            None if self.add => {
+                let sum = simd.add_f32s(simd.partial_load_f32s(target), values);
+                simd.partial_store_f32s(target, sum);
+            }
             None => simd.partial_store_f32s(target, values),
         }
     }

@@ -1,5 +1,5 @@
-//! The product of rows with a coded matrix: weights become f32 in registers, or panel by panel in the cache, but never as
-//! a whole.
+//! The product of rows with a matrix of 16-bit numbers: weights become f32 in registers, or panel by panel in the cache,
+//! but never as a whole.
 //!
 //! Letters: `k` inner width, `n` columns of the product.
 
@@ -12,7 +12,7 @@ use std::marker::PhantomData;
 
 use pulp::{Simd, WithSimd};
 
-use super::coded::Code;
+use super::coded::Halves;
 use super::panels::{PANEL_VECTORS, Panels};
 use super::product::{Sink, panel_product, put};
 use super::rows::Rows;
@@ -23,6 +23,8 @@ const DECODE_ROWS: usize = 16;
 type Words<S> = [<S as Simd>::u32s; PANEL_VECTORS];
 /// The weights of one position of those words.
 type Weights<S> = [<S as Simd>::f32s; PANEL_VECTORS];
+/// Weights of a word.
+const P: usize = 2;
 
 /// The product of rows with one panel of an f32 matrix.
 ///
@@ -56,7 +58,7 @@ impl<K: Sink> WithSimd for PanelProduct<'_, K> {
     }
 }
 
-/// The product of rows with one panel of a coded matrix.
+/// The product of rows with one panel of a matrix of 16-bit numbers.
 ///
 /// Few rows are multiplied with what is decoded in registers; for many the panel is decoded once into `scratch`, which
 /// stays in the cache. Either way a sum runs over the inner width in order, so that a row's result does not depend on how
@@ -65,7 +67,7 @@ impl<K: Sink> WithSimd for PanelProduct<'_, K> {
 /// # Shapes
 ///
 /// `rows [r, k rounded up]`, `matrix [k, n] -> [r, columns of the panel]`, into `sink`.
-pub struct CodedProduct<'a, C, K, const P: usize> {
+pub struct CodedProduct<'a, C, K> {
     pub code: PhantomData<C>,
     pub rows: Rows<'a>,
     pub matrix: &'a Panels<u32>,
@@ -74,7 +76,7 @@ pub struct CodedProduct<'a, C, K, const P: usize> {
     pub sink: &'a mut K,
 }
 
-impl<C: Code<P>, K: Sink, const P: usize> WithSimd for CodedProduct<'_, C, K, P> {
+impl<C: Halves, K: Sink> WithSimd for CodedProduct<'_, C, K> {
     type Output = ();
 
     #[inline(always)]
@@ -83,7 +85,7 @@ impl<C: Code<P>, K: Sink, const P: usize> WithSimd for CodedProduct<'_, C, K, P>
         let column = self.matrix.first_column(self.panel);
         let words = self.matrix.words(simd, self.panel);
         if rows.len() >= DECODE_ROWS {
-            decode::<S, C, P>(simd, words, self.scratch.one_panel(simd, rows.width()));
+            decode::<S, C>(simd, words, self.scratch.one_panel(simd, rows.width()));
             simd.vectorize(PanelProduct {
                 rows,
                 matrix: self.scratch,
@@ -95,11 +97,11 @@ impl<C: Code<P>, K: Sink, const P: usize> WithSimd for CodedProduct<'_, C, K, P>
         }
         let mut row = 0;
         while row + 4 <= rows.len() {
-            tile::<S, C, K, P, 4>(simd, rows, row, words, column, self.sink);
+            tile::<S, C, K, 4>(simd, rows, row, words, column, self.sink);
             row += 4;
         }
         while row < rows.len() {
-            tile::<S, C, K, P, 1>(simd, rows, row, words, column, self.sink);
+            tile::<S, C, K, 1>(simd, rows, row, words, column, self.sink);
             row += 1;
         }
     }
@@ -107,42 +109,19 @@ impl<C: Code<P>, K: Sink, const P: usize> WithSimd for CodedProduct<'_, C, K, P>
 
 /// A coded panel as the panel of its weights.
 #[inline(always)]
-fn decode<S: Simd, C: Code<P>, const P: usize>(simd: S, words: &[Words<S>], panel: &mut [Weights<S>]) {
-    for (block, panel) in words.chunks(C::BLOCK).zip(panel.chunks_mut(C::WEIGHTS)) {
-        let (header, body) = block.split_at(C::HEADER);
-        let sections = body.chunks(C::SECTION).zip(panel.chunks_mut(C::SECTION * P));
-        for (section, (body, panel)) in sections.enumerate() {
-            let scales = scales::<S, C, P>(simd, header, section);
-            for (word, steps) in body.iter().zip(panel.as_chunks_mut::<P>().0) {
-                for (p, step) in steps.iter_mut().enumerate() {
-                    for v in 0..PANEL_VECTORS {
-                        step[v] = C::weight(simd, word[v], p, scales[v]);
-                    }
-                }
+fn decode<S: Simd, C: Halves>(simd: S, words: &[Words<S>], panel: &mut [Weights<S>]) {
+    for (word, steps) in words.iter().zip(panel.as_chunks_mut::<P>().0) {
+        for (p, step) in steps.iter_mut().enumerate() {
+            for v in 0..PANEL_VECTORS {
+                step[v] = C::weight(simd, word[v], p);
             }
         }
     }
 }
 
-#[inline(always)]
-fn scales<S: Simd, C: Code<P>, const P: usize>(
-    simd: S,
-    header: &[Words<S>],
-    section: usize,
-) -> [C::Scale<S>; PANEL_VECTORS] {
-    // No closure: one that is not inlined would be compiled without the vector instructions.
-    let none = [simd.splat_u32s(0); PANEL_VECTORS];
-    let header = header.first().unwrap_or(&none);
-    let mut scales = [C::scale(simd, header[0], section); PANEL_VECTORS];
-    for v in 1..PANEL_VECTORS {
-        scales[v] = C::scale(simd, header[v], section);
-    }
-    scales
-}
-
 /// `MR` rows with one coded panel.
 #[inline(always)]
-fn tile<S: Simd, C: Code<P>, K: Sink, const P: usize, const MR: usize>(
+fn tile<S: Simd, C: Halves, K: Sink, const MR: usize>(
     simd: S,
     rows: Rows<'_>,
     first: usize,
@@ -150,27 +129,19 @@ fn tile<S: Simd, C: Code<P>, K: Sink, const P: usize, const MR: usize>(
     column: usize,
     sink: &mut K,
 ) {
-    let x: [&[[f32; P]]; MR] = std::array::from_fn(|r| rows.row(first + r).as_chunks::<P>().0);
+    let x: [&[[f32; P]]; MR] =
+        std::array::from_fn(|r| &rows.row(first + r).as_chunks::<P>().0[..words.len()]);
     let mut sums = [[simd.splat_f32s(0.0); PANEL_VECTORS]; MR];
-    let mut at = 0;
-    for block in words.chunks(C::BLOCK) {
-        let (header, body) = block.split_at(C::HEADER);
-        for (section, body) in body.chunks(C::SECTION).enumerate() {
-            let scales = scales::<S, C, P>(simd, header, section);
-            let x: [&[[f32; P]]; MR] = std::array::from_fn(|r| &x[r][at..at + body.len()]);
-            for index in 0..body.len() {
-                let word = &body[index];
-                for p in 0..P {
-                    for v in 0..PANEL_VECTORS {
-                        let weight = C::weight(simd, word[v], p, scales[v]);
-                        for r in 0..MR {
-                            let factor = simd.splat_f32s(x[r][index][p]);
-                            sums[r][v] = simd.mul_add_e_f32s(factor, weight, sums[r][v]);
-                        }
-                    }
+    for index in 0..words.len() {
+        let word = &words[index];
+        for p in 0..P {
+            for v in 0..PANEL_VECTORS {
+                let weight = C::weight(simd, word[v], p);
+                for r in 0..MR {
+                    let factor = simd.splat_f32s(x[r][index][p]);
+                    sums[r][v] = simd.mul_add_e_f32s(factor, weight, sums[r][v]);
                 }
             }
-            at += body.len();
         }
     }
     put(simd, sums, first, column, sink);

@@ -11,8 +11,8 @@ use burn::backend::flex::FlexTensor;
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
-use super::packed::Packed;
-use super::panels::Panels;
+use super::coded_rows::{CodedPart, CodedRows};
+use super::packed::{Factors, Packed, Scratch};
 use super::product::Sink;
 use super::rows::Rows;
 use super::tensor::{from_vec, row_major, rows, whole};
@@ -36,7 +36,7 @@ pub struct Map<'a> {
     pub activation: Option<Activation>,
 }
 
-/// The maps of the same rows.
+/// The maps of the same rows, which are rounded to integers once for all weights that are integers.
 ///
 /// # Shapes
 ///
@@ -69,6 +69,10 @@ pub fn linear(x: FlexTensor, maps: Vec<Map<'_>>) -> Vec<FlexTensor> {
 }
 
 impl Map<'_> {
+    fn is_integer(&self) -> bool {
+        self.weight.is_integer() || self.gate.as_ref().is_some_and(|(gate, _)| gate.is_integer())
+    }
+
     fn row_width(&self) -> usize {
         self.weight
             .row_width()
@@ -93,6 +97,7 @@ fn filled(x: Rows<'_>, width: usize) -> Vec<f32> {
 
 fn compute(x: Rows<'_>, maps: &[Map<'_>], outputs: &mut [Vec<f32>]) {
     let t = x.len();
+    let coded = maps.iter().any(Map::is_integer).then(|| CodedRows::new(x));
     let threads = rayon::current_num_threads();
     let cost: usize = maps.iter().map(|map| map.cost(t)).sum();
     let alone = threads == 1 || cost < MIN_PARALLEL_COST;
@@ -115,7 +120,13 @@ fn compute(x: Rows<'_>, maps: &[Map<'_>], outputs: &mut [Vec<f32>]) {
         }
         for (block, y) in y.chunks_mut(height * o).enumerate() {
             let first = block * height;
-            let x = x.part(first, y.len() / o, 0, map.row_width());
+            let x = Factors {
+                rows: x.part(first, y.len() / o, 0, map.row_width()),
+                coded: match &coded {
+                    Some(coded) => coded.part(first, y.len() / o),
+                    None => CodedPart::NONE,
+                },
+            };
             let share = share.min(panels);
             let mut parts: Vec<Task<'_, '_>> = (0..panels)
                 .step_by(share)
@@ -123,7 +134,7 @@ fn compute(x: Rows<'_>, maps: &[Map<'_>], outputs: &mut [Vec<f32>]) {
                     x,
                     map,
                     panels: panel..(panel + share).min(panels),
-                    y: Vec::with_capacity(x.len()),
+                    y: Vec::with_capacity(x.rows.len()),
                 })
                 .collect();
             for mut row in y.chunks_exact_mut(o) {
@@ -146,7 +157,7 @@ fn compute(x: Rows<'_>, maps: &[Map<'_>], outputs: &mut [Vec<f32>]) {
 
 /// Some rows with some panels of a weight.
 struct Task<'a, 'y> {
-    x: Rows<'a>,
+    x: Factors<'a>,
     map: &'a Map<'a>,
     panels: Range<usize>,
     /// Of each row the columns of the panels.
@@ -167,12 +178,12 @@ impl WithSimd for Task<'_, '_> {
         let map = self.map;
         let weight = map.weight;
         let first_column = self.first_column();
-        let mut scratch = Panels::empty();
+        let mut scratch = Scratch::new();
         let panel_width = super::panels::PANEL_VECTORS * S::F32_LANES;
         let mut gates = vec![
             0.0;
             if map.gate.is_some() {
-                self.x.len() * panel_width
+                self.x.rows.len() * panel_width
             } else {
                 0
             }

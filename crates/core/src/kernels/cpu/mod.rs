@@ -1,4 +1,4 @@
-//! The fused operations of the CPU backend, in safe Rust.
+//! The fused operations of the CPU backend, in safe Rust but for one instruction (`integer_x86.rs`).
 //!
 //! Vector code is written once against [`pulp::Simd`] and compiled for AVX-512, AVX2, NEON and plain scalars; which of
 //! them runs is found out at run time. Work is divided among the threads of the current rayon pool.
@@ -11,11 +11,17 @@ mod blocks;
 mod cached_attention;
 mod coded;
 mod coded_product;
+mod coded_rows;
 #[cfg(feature = "autodiff")]
 mod cross_entropy;
 #[cfg(feature = "autodiff")]
 mod dropout;
 mod embedding;
+mod integer_product;
+#[cfg(test)]
+mod integer_twins;
+#[cfg(target_arch = "x86_64")]
+mod integer_x86;
 mod layer_norm;
 mod linear;
 #[cfg(feature = "autodiff")]

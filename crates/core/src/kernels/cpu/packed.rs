@@ -4,12 +4,14 @@
 
 use std::marker::PhantomData;
 
-use half::bf16;
+use half::{bf16, f16};
 use pulp::Simd;
 
-use super::coded::{Bf16, Code, Int4, Int8};
+use super::coded::{Bf16, Code, F16, Int4, Int8};
 use super::coded_product::{CodedProduct, PanelProduct};
-use super::panels::Panels;
+use super::coded_rows::CodedPart;
+use super::integer_product::{Integers, integer_product};
+use super::panels::{PANEL_VECTORS, Panels};
 use super::product::Sink;
 use super::rows::Rows;
 use crate::weights::{
@@ -28,8 +30,31 @@ pub struct Packed {
 enum Form {
     F32(Panels),
     Bf16(Panels<u32>),
+    F16(Panels<u32>),
     Int8(Panels<u32>),
     Int4(Panels<u32>),
+}
+
+/// The same rows as f32 and, where a weight asks for them, as integers.
+#[derive(Clone, Copy)]
+pub struct Factors<'a> {
+    pub rows: Rows<'a>,
+    pub coded: CodedPart<'a>,
+}
+
+/// Memory that products of several panels use in turn.
+pub struct Scratch {
+    panel: Panels,
+    sums: Vec<f32>,
+}
+
+impl Scratch {
+    pub fn new() -> Self {
+        Self {
+            panel: Panels::empty(),
+            sums: Vec::new(),
+        }
+    }
 }
 
 impl Packed {
@@ -39,7 +64,16 @@ impl Packed {
         let [int8_groups, int4_groups] = [QUANTISATION_GROUP, INT4_GROUP].map(|group| k.div_ceil(group));
         match matrix.content() {
             Content::F32(weights) => Self::f32(Rows::new(weights, k, n, k)),
-            Content::Bf16(weights) => Self::bf16(k, n, weights),
+            Content::Bf16(weights) => {
+                let words = halves(k, n, weights, bf16::to_bits);
+                let form = Form::Bf16(words);
+                Self { k, n, form }
+            }
+            Content::F16(weights) => {
+                let words = halves(k, n, weights, f16::to_bits);
+                let form = Form::F16(words);
+                Self { k, n, form }
+            }
             Content::Int8(QuantisedMatrix { values, scales }) => {
                 let scale = |column: usize, group: usize| scales[column * int8_groups + group].to_bits();
                 Self::int8(k, n, values, scale)
@@ -60,20 +94,6 @@ impl Packed {
             k: matrix.width(),
             n: matrix.len(),
             form: Form::F32(Panels::pack(matrix)),
-        }
-    }
-
-    /// Packs the transpose of a matrix `[n, k]` of bfloat16, row by row in `values`.
-    fn bf16(k: usize, n: usize, values: &[bf16]) -> Self {
-        let word = |column: usize, index: usize| {
-            let row = &values[column * k..][..k];
-            let bits = |at: usize| row.get(at).map_or(0, |value| u32::from(value.to_bits()));
-            bits(2 * index) | bits(2 * index + 1) << 16
-        };
-        Self {
-            k,
-            n,
-            form: Form::Bf16(Panels::of_words(Bf16::words(k), n, word)),
         }
     }
 
@@ -120,8 +140,8 @@ impl Packed {
             }
             let first = block * Int4::WEIGHTS / 2 + (within - 1) * 4;
             let row = &values[column * bytes..][..bytes];
-            let byte = |at: usize| row.get(at).map_or(0, |byte| u32::from(*byte));
-            (0..4).fold(0, |word, p| word | byte(first + p) << (8 * p))
+            let byte = |at: usize| row.get(at).copied().unwrap_or(0);
+            Int4::word(std::array::from_fn(|p| byte(first + p / 2) >> (4 * (p % 2))))
         };
         Self {
             k,
@@ -139,10 +159,14 @@ impl Packed {
     pub fn row_width(&self) -> usize {
         match &self.form {
             Form::F32(_) => self.k,
-            Form::Bf16(_) => self.k.next_multiple_of(2),
-            Form::Int8(_) => self.k.next_multiple_of(4),
-            Form::Int4(_) => self.k.next_multiple_of(8),
+            Form::Bf16(_) | Form::F16(_) => self.k.next_multiple_of(2),
+            Form::Int8(_) | Form::Int4(_) => self.k,
         }
+    }
+
+    /// Whether the product reads rows as integers.
+    pub fn is_integer(&self) -> bool {
+        matches!(self.form, Form::Int8(_) | Form::Int4(_))
     }
 
     /// Columns `n` of the product.
@@ -155,7 +179,7 @@ impl Packed {
     pub fn panels(&self) -> usize {
         match &self.form {
             Form::F32(panels) => panels.panels(),
-            Form::Bf16(words) | Form::Int8(words) | Form::Int4(words) => words.panels(),
+            Form::Bf16(words) | Form::F16(words) | Form::Int8(words) | Form::Int4(words) => words.panels(),
         }
     }
 
@@ -164,7 +188,7 @@ impl Packed {
     pub fn first_column(&self, panel: usize) -> usize {
         match &self.form {
             Form::F32(panels) => panels.first_column(panel),
-            Form::Bf16(words) | Form::Int8(words) | Form::Int4(words) => {
+            Form::Bf16(words) | Form::F16(words) | Form::Int8(words) | Form::Int4(words) => {
                 words.first_column(panel).min(self.n)
             }
         }
@@ -175,6 +199,7 @@ impl Packed {
         match &self.form {
             Form::F32(_) => Precision::F32,
             Form::Bf16(_) => Precision::Bf16,
+            Form::F16(_) => Precision::F16,
             Form::Int8(_) => Precision::Int8,
             Form::Int4(_) => Precision::Int4,
         }
@@ -184,7 +209,7 @@ impl Packed {
     pub fn bytes(&self) -> usize {
         match &self.form {
             Form::F32(panels) => panels.bytes(),
-            Form::Bf16(words) | Form::Int8(words) | Form::Int4(words) => words.bytes(),
+            Form::Bf16(words) | Form::F16(words) | Form::Int8(words) | Form::Int4(words) => words.bytes(),
         }
     }
 
@@ -193,6 +218,7 @@ impl Packed {
         match &self.form {
             Form::F32(panels) => target.extend(panels.column(column)),
             Form::Bf16(words) => append::<Bf16, 2>(words, self.k, column, target),
+            Form::F16(words) => append::<F16, 2>(words, self.k, column, target),
             Form::Int8(words) => append::<Int8, 4>(words, self.k, column, target),
             Form::Int4(words) => append::<Int4, 8>(words, self.k, column, target),
         }
@@ -210,7 +236,7 @@ impl Packed {
         matrix
     }
 
-    /// The product of all rows with one panel; `scratch` is memory for a decoded panel.
+    /// The product of all rows with one panel.
     ///
     /// # Shapes
     ///
@@ -219,11 +245,12 @@ impl Packed {
     pub fn product<S: Simd, K: Sink>(
         &self,
         simd: S,
-        rows: Rows<'_>,
+        factors: Factors<'_>,
         panel: usize,
-        scratch: &mut Panels,
+        scratch: &mut Scratch,
         sink: &mut K,
     ) {
+        let rows = factors.rows;
         match &self.form {
             Form::F32(matrix) => simd.vectorize(PanelProduct {
                 rows,
@@ -232,21 +259,26 @@ impl Packed {
                 column: matrix.first_column(panel),
                 sink,
             }),
-            Form::Bf16(matrix) => simd.vectorize(coded(Bf16, matrix, rows, panel, scratch, sink)),
-            Form::Int8(matrix) => simd.vectorize(coded(Int8, matrix, rows, panel, scratch, sink)),
-            Form::Int4(matrix) => simd.vectorize(coded(Int4, matrix, rows, panel, scratch, sink)),
+            Form::Bf16(matrix) => {
+                simd.vectorize(coded(Bf16, matrix, rows, panel, &mut scratch.panel, sink));
+            }
+            Form::F16(matrix) => {
+                simd.vectorize(coded(F16, matrix, rows, panel, &mut scratch.panel, sink));
+            }
+            Form::Int8(matrix) => integer(simd, Integers::Int8, matrix, factors.coded, panel, scratch, sink),
+            Form::Int4(matrix) => integer(simd, Integers::Int4, matrix, factors.coded, panel, scratch, sink),
         }
     }
 }
 
-fn coded<'a, C: Code<P>, K: Sink, const P: usize>(
+fn coded<'a, C, K: Sink>(
     _code: C,
     matrix: &'a Panels<u32>,
     rows: Rows<'a>,
     panel: usize,
     scratch: &'a mut Panels,
     sink: &'a mut K,
-) -> CodedProduct<'a, C, K, P> {
+) -> CodedProduct<'a, C, K> {
     CodedProduct {
         code: PhantomData,
         rows,
@@ -255,6 +287,41 @@ fn coded<'a, C: Code<P>, K: Sink, const P: usize>(
         scratch,
         sink,
     }
+}
+
+#[inline(always)]
+fn integer<S: Simd, K: Sink>(
+    simd: S,
+    integers: Integers,
+    matrix: &Panels<u32>,
+    rows: CodedPart<'_>,
+    panel: usize,
+    scratch: &mut Scratch,
+    sink: &mut K,
+) {
+    let width = PANEL_VECTORS * S::F32_LANES;
+    let needed = rows.len() * width;
+    if scratch.sums.len() < needed {
+        scratch.sums.resize(needed, 0.0);
+    }
+    let sums = &mut scratch.sums[..needed];
+    integer_product(integers, rows, matrix, panel, sums);
+    let column = matrix.first_column(panel);
+    let (vectors, _) = S::as_simd_f32s(sums);
+    for (row, vectors) in vectors.chunks_exact(PANEL_VECTORS).enumerate() {
+        for (v, values) in vectors.iter().enumerate() {
+            sink.put(simd, row, column + v * S::F32_LANES, *values);
+        }
+    }
+}
+
+/// The words of a matrix `[n, k]` of numbers of 16 bits, row by row in `values`.
+fn halves<T: Copy + Sync>(k: usize, n: usize, values: &[T], bits: impl Fn(T) -> u16 + Sync) -> Panels<u32> {
+    Panels::of_words(Bf16::words(k), n, |column, index| {
+        let row = &values[column * k..][..k];
+        let bits = |at: usize| row.get(at).map_or(0, |value| u32::from(bits(*value)));
+        bits(2 * index) | bits(2 * index + 1) << 16
+    })
 }
 
 fn append<C: Code<P>, const P: usize>(words: &Panels<u32>, k: usize, column: usize, target: &mut Vec<f32>) {

@@ -124,8 +124,12 @@ impl Panels {
 impl Panels<u32> {
     /// A matrix of `k` words a column, each made by `word(column, index)`; columns of zeros fill the last panel up.
     pub fn of_words(k: usize, n: usize, word: impl Fn(usize, usize) -> u32 + Sync) -> Self {
+        Self::of_words_in(Arch::new().dispatch(Lanes), k, n, word)
+    }
+
+    /// The same for vectors of the given lanes.
+    pub fn of_words_in(lanes: usize, k: usize, n: usize, word: impl Fn(usize, usize) -> u32 + Sync) -> Self {
         let mut panels = Self::empty();
-        let lanes = Arch::new().dispatch(Lanes);
         let width = PANEL_VECTORS * lanes;
         panels.resize(k, n.next_multiple_of(width), lanes);
         let (start, used) = (panels.start, panels.n * k);
@@ -167,6 +171,11 @@ impl<T: Copy + Default> Panels<T> {
     /// Inner width `k`.
     pub fn k(&self) -> usize {
         self.k
+    }
+
+    /// Lanes of the vectors that it is packed for.
+    pub fn lanes(&self) -> usize {
+        self.lanes
     }
 
     /// Columns of the product `n`.

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
 use ragtune::core::device::DeviceSpec;
+use ragtune::core::weights::Precision;
 use ragtune::retrieve::{Mode, SearchOptions, SyncEvent, SyncOptions, SyncReport};
 use ragtune::{Answer, Filter, GenerateOptions, Generator, KnowledgeBase, Query, Rag};
 use ragtune_examples::embedder::EmbedderChoice;
@@ -54,6 +55,10 @@ struct Args {
     /// Where the language model runs: cpu, wgpu, wgpu:N, cuda, cuda:N
     #[arg(long, default_value = "cpu", requires = "model")]
     device: DeviceSpec,
+    /// Keep the language model's weights in f32, bf16, f16, int8 or int4, rounded while they are loaded [default: as the
+    /// files have them]
+    #[arg(long, requires = "model")]
+    precision: Option<Precision>,
     /// Tokens of a written answer at most [default: 512, at most a quarter of the model's context]
     #[arg(long, value_name = "N", requires = "writer")]
     max_tokens: Option<usize>,
@@ -155,6 +160,7 @@ fn writer(args: &Args) -> Result<Option<Box<dyn Generator>>, Box<dyn std::error:
         device: args.device,
         adapter: args.adapter.clone(),
         adapter_weight: Vec::new(),
+        precision: args.precision,
         context_tokens: None,
     };
     Ok(Some(Box::new(model.load()?)))

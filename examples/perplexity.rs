@@ -8,6 +8,7 @@ use ragtune::core::adapters::AdapterStack;
 use ragtune::core::device::DeviceSpec;
 use ragtune::core::generation::perplexity;
 use ragtune::core::models::CausalLm;
+use ragtune::core::weights::Precision;
 use ragtune_examples::{Outcome, language_model, output, progress};
 use serde_json::json;
 
@@ -43,6 +44,9 @@ struct Args {
     /// Where the model runs: cpu, wgpu, wgpu:N, cuda, cuda:N
     #[arg(long, default_value = "cpu")]
     device: DeviceSpec,
+    /// Keep the weights in f32, bf16, f16, int8 or int4, rounded while they are loaded [default: as the files have them]
+    #[arg(long)]
+    precision: Option<Precision>,
     /// Print exactly one JSON object on standard output
     #[arg(long)]
     json: bool,
@@ -56,7 +60,11 @@ fn main() -> ExitCode {
 fn run(args: &Args) -> Outcome {
     let text = std::fs::read_to_string(&args.text)
         .map_err(|error| format!("cannot read {}: {error}", args.text.display()))?;
-    let lm = CausalLm::load(language_model::folder(&args.model)?, &args.device.device()?)?;
+    let lm = CausalLm::load_with(
+        language_model::folder(&args.model)?,
+        &args.device.device()?,
+        &language_model::load_options(args.precision),
+    )?;
     let mut ids = lm.tokenizer().encode_ordinary(&text, true)?.ids;
     ids.truncate(args.max_tokens.unwrap_or(usize::MAX));
     let made_for = lm.config().max_position_embeddings;

@@ -13,9 +13,9 @@ use ragtune_examples::{Outcome, output};
 
 /// Write the folder of a language model or a sentence encoder with smaller weights.
 ///
-/// Matrices become int8 (groups of 64), int4 (groups of 32; tables of words and output layers int8) or bf16, in the layout
-/// of docs/formats.md; everything else is copied. The folder loads wherever the original does in ragtune. With --texts the
-/// vectors of two sentence encoders are compared.
+/// Matrices become int8 (groups of 64), int4 (groups of 32; tables of words and output layers int8), bf16 or f16, in the
+/// layout of docs/formats.md; everything else is copied. The folder loads wherever the original does in ragtune. With
+/// --texts the vectors of two sentence encoders are compared.
 #[derive(Parser)]
 #[command(
     name = "quantize",
@@ -27,7 +27,7 @@ struct Args {
     /// Folder of the model, with model.safetensors or its shards
     #[arg(long)]
     model: PathBuf,
-    /// bf16, int8 or int4
+    /// bf16, f16, int8 or int4
     #[arg(long, default_value = "int8")]
     precision: Precision,
     /// Folder to write; it must not exist

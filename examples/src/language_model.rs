@@ -10,8 +10,9 @@ use ragtune::core::adapters::{AdapterSet, AdapterStack};
 use ragtune::core::chat::ChatDate;
 use ragtune::core::device::DeviceSpec;
 use ragtune::core::generation::LocalGenerator;
-use ragtune::core::models::CausalLm;
+use ragtune::core::models::{CausalLm, LoadOptions};
 use ragtune::core::text::{Constraint, Overflow};
+use ragtune::core::weights::Precision;
 
 use crate::{hub, output};
 
@@ -30,6 +31,9 @@ pub struct ModelArgs {
     /// Where it runs: cpu, wgpu, wgpu:N, cuda, cuda:N
     #[arg(long, default_value = "cpu")]
     pub device: DeviceSpec,
+    /// Keep the weights in f32, bf16, f16, int8 or int4, rounded while they are loaded [default: as the files have them]
+    #[arg(long)]
+    pub precision: Option<Precision>,
     /// Tokens of prompt and answer together [default: what the model was made for]
     #[arg(long, value_name = "N")]
     pub context_tokens: Option<usize>,
@@ -43,7 +47,8 @@ impl ModelArgs {
     pub fn load(&self) -> Result<LocalGenerator, Box<dyn Error>> {
         let folder = folder(&self.model)?;
         let mut generator =
-            LocalGenerator::load(folder, &self.device.device()?)?.with_date(ChatDate::now_utc()?)?;
+            LocalGenerator::load_with(folder, &self.device.device()?, &load_options(self.precision))?
+                .with_date(ChatDate::now_utc()?)?;
         if let Some(context_tokens) = self.context_tokens {
             generator = generator.with_context_tokens(context_tokens)?;
         }
@@ -77,6 +82,16 @@ impl ModelArgs {
             stack = stack.with(Arc::new(AdapterSet::load(folder(adapter)?, lm)?), weight);
         }
         Ok(stack)
+    }
+}
+
+/// How a model is loaded in a precision.
+#[must_use]
+pub fn load_options(precision: Option<Precision>) -> LoadOptions {
+    let options = LoadOptions::default();
+    match precision {
+        Some(precision) => options.with_precision(precision),
+        None => options,
     }
 }
 

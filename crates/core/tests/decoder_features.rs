@@ -12,7 +12,7 @@ use burn::tensor::{Tensor, TensorData};
 use decoders::{Fixture, assert_close, fixture, fixtures, forward, names};
 use ragtune_core::adapters::{AdapterSet, AdapterStack, LowRank};
 use ragtune_core::device;
-use ragtune_core::models::{CausalLm, DECODER_FAMILIES, Positions};
+use ragtune_core::models::{CausalLm, DECODER_FAMILIES, LoadOptions, Positions};
 use ragtune_core::nn::{Context, Segments};
 use ragtune_core::weights::{Checkpoint, ModelFiles, Precision, quantise_checkpoint};
 use safetensors::tensor::{Dtype, TensorView, serialize};
@@ -53,6 +53,11 @@ fn safetensors<'a>(weights: impl IntoIterator<Item = (&'a String, &'a (Vec<usize
 
 /// A fixture's model with another configuration and other weights.
 fn remade(fixture: &Fixture, config: &Value, weights: &Weights) -> CausalLm {
+    remade_with(fixture, config, weights, &LoadOptions::default())
+}
+
+/// The same in a way of loading.
+fn remade_with(fixture: &Fixture, config: &Value, weights: &Weights, options: &LoadOptions) -> CausalLm {
     let files = [
         ("config.json", config.to_string().into_bytes()),
         ("model.safetensors", safetensors(weights)),
@@ -62,7 +67,7 @@ fn remade(fixture: &Fixture, config: &Value, weights: &Weights) -> CausalLm {
         ),
     ];
     let files = files.map(|(name, bytes)| (name, Cow::Owned(bytes)));
-    CausalLm::from_files(&ModelFiles::in_memory("m", files), &device::cpu()).unwrap()
+    CausalLm::from_files_with(&ModelFiles::in_memory("m", files), &device::cpu(), options).unwrap()
 }
 
 /// One fixture of every family, the one that bears its name.
@@ -405,6 +410,7 @@ fn every_family_keeps_fewer_bits() {
         let norm = |values: &mut dyn Iterator<Item = f32>| values.map(|x| x * x).sum::<f32>().sqrt();
         let mut last = 0.0;
         for (precision, bound) in [
+            (Precision::F16, 0.01),
             (Precision::Bf16, 0.03),
             (Precision::Int8, 0.06),
             (Precision::Int4, 0.6),
@@ -433,6 +439,20 @@ fn every_family_keeps_fewer_bits() {
             // Fewer bits say nearly the same, and the fewer the less so.
             assert!(error < bound && error > last, "{what}: {error}");
             last = error;
+            // Rounded while it is loaded, a model is the same as one that was written so; GPT-2's matrices are turned
+            // first, and not rounded twice.
+            let options = LoadOptions::default().with_precision(precision);
+            let loaded = remade_with(&fixture, &config, &weights, &options);
+            let found_loaded = forward(&loaded, &fixture.texts).concat();
+            if fixture.model_type == "gpt2" {
+                let differences = &mut found_loaded.iter().zip(&expected).map(|(x, y)| x - y);
+                assert!(
+                    norm(differences) / norm(&mut expected.iter().copied()) < bound,
+                    "{what}"
+                );
+            } else {
+                assert_eq!(found_loaded, found, "{what}");
+            }
         }
     }
 }

@@ -105,6 +105,7 @@ fn fewer_bits_cost_little_perplexity() {
     let texts = sampled(&whole);
     let reference = perplexity(&whole, &texts);
     for (precision, bound) in [
+        (Precision::F16, 0.001),
         (Precision::Bf16, 0.005),
         (Precision::Int8, 0.005),
         (Precision::Int4, 0.10),
@@ -120,6 +121,34 @@ fn fewer_bits_cost_little_perplexity() {
             "{precision}: {found} instead of {reference}"
         );
     }
+}
+
+#[test]
+fn half_precision_stays_so_in_memory() {
+    let bytes = |values: &[f32]| -> Vec<u8> {
+        let halves = values.iter().map(|value| half::f16::from_f32(*value));
+        halves.flat_map(half::f16::to_le_bytes).collect()
+    };
+    let whole = file(&[(
+        "w",
+        Dtype::F16,
+        &[2, 3],
+        bytes(&[1.0, -0.1, 6e-8, 65504.0, 0.0, -2.5]),
+    )]);
+    let matrix = whole.matrix("w", [2, 3]).unwrap().unwrap();
+    assert_eq!((matrix.precision(), matrix.bytes()), (Precision::F16, 12));
+    assert_eq!(matrix.to_f32(), whole.read("w", &[2, 3]).unwrap().unwrap());
+    let wrong = file(&[("w", Dtype::F16, &[1, 2], bytes(&[1.0, f32::INFINITY]))]);
+    assert!(matches!(
+        fault(&wrong, [1, 2]),
+        CheckpointError::NotFinite { index: 1, .. }
+    ));
+    // What F16 cannot hold is refused.
+    let large = file(&[("w", Dtype::F32, &[1, 1], 1e5f32.to_le_bytes().to_vec())]);
+    let error = quantise_checkpoint(&large, Precision::F16)
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("100000"), "{error}");
 }
 
 /// A file of some tensors.
@@ -192,6 +221,15 @@ fn a_checkpoint_of_int4_accounts_for_every_tensor() {
         .unwrap();
     assert_eq!(matrix.precision(), Precision::Int4);
     assert_eq!(report.applied, ["w", "w_minimum", "w_scale"]);
+    let again = |precision| {
+        let load = small.load(&device::cpu(), |loader| {
+            loader.with_precision(Some(precision)).matrix("w", [4, 64])
+        });
+        load.map(|(matrix, _)| matrix.precision())
+    };
+    assert_eq!(again(Precision::Int4).unwrap(), Precision::Int4);
+    let error = again(Precision::Int8).unwrap_err().to_string();
+    assert!(error.contains("w is int4 already"), "{error}");
     let missing = small.load(&device::cpu(), |loader| loader.matrix("v", [4, 64]));
     assert!(matches!(missing, Err(Error::MissingTensors { .. })));
 }

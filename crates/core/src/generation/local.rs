@@ -14,7 +14,7 @@ use super::streams::{self, Pulled};
 use crate::adapters::AdapterStack;
 use crate::chat::{ChatDate, ChatOptions, ChatTemplate, RenderedPrompt};
 use crate::error::{Error, Result};
-use crate::models::{CausalLm, Positions};
+use crate::models::{CausalLm, LoadOptions, Positions};
 use crate::text::{
     GenerateOptions, Generation, Generator, Message, MessageRole, Prompt, TokenCount, TokenStream,
 };
@@ -84,9 +84,17 @@ impl LocalGenerator {
     /// # Errors
     /// As [`CausalLm::load`].
     pub fn load(folder: impl Into<PathBuf>, device: &Device) -> Result<Self> {
+        Self::load_with(folder, device, &LoadOptions::default())
+    }
+
+    /// The same in a way of the caller's choice, such as in int8.
+    ///
+    /// # Errors
+    /// As [`CausalLm::load_with`].
+    pub fn load_with(folder: impl Into<PathBuf>, device: &Device, options: &LoadOptions) -> Result<Self> {
         let folder = folder.into();
         let name = folder.file_name().map(|name| name.to_string_lossy().into_owned());
-        let generator = Self::new(CausalLm::load(folder, device)?);
+        let generator = Self::new(CausalLm::load_with(folder, device, options)?);
         Ok(match name {
             Some(name) => generator.with_id(name),
             None => generator,

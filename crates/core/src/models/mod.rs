@@ -17,7 +17,7 @@ pub mod layered;
 mod sentence;
 mod tokenizer;
 
-pub use causal_lm::CausalLm;
+pub use causal_lm::{CausalLm, LoadOptions};
 pub use cross_encoder::CrossEncoder;
 pub use decoder::{
     DECODER_FAMILIES, Decoder, DecoderConfig, ExpertsConfig, LayerConfig, NormKind, Positions, Rope,

@@ -9,6 +9,8 @@ use serde::Serialize;
 
 use super::Checkpoint;
 use super::matrix::{Content, StoredMatrix};
+use super::precision::Precision;
+use super::rewrite::precision_of;
 use super::suggest::nearest;
 use crate::error::{Error, Result};
 
@@ -57,6 +59,7 @@ pub struct Loader<'a> {
     device: &'a Device,
     account: &'a RefCell<Account>,
     prefix: String,
+    precision: Option<Precision>,
 }
 
 /// What was asked for so far.
@@ -74,6 +77,7 @@ impl<'a> Loader<'a> {
             device,
             account,
             prefix: String::new(),
+            precision: None,
         }
     }
 
@@ -89,6 +93,15 @@ impl<'a> Loader<'a> {
             device: self.device,
             account: self.account,
             prefix: format!("{}{prefix}", self.prefix),
+            precision: self.precision,
+        }
+    }
+
+    /// The same loader, which rounds matrices to a precision as [`quantise_checkpoint`](super::quantise_checkpoint) does.
+    pub fn with_precision(&self, precision: Option<Precision>) -> Self {
+        Self {
+            precision,
+            ..self.under("")
         }
     }
 
@@ -139,11 +152,45 @@ impl<'a> Loader<'a> {
         Ok(weights)
     }
 
-    /// A weight matrix in the precision that it is stored in; otherwise as [`Loader::tensor`].
+    /// A weight matrix in the precision that it is stored in, or in that of
+    /// [`with_precision`](Self::with_precision); otherwise as [`Loader::tensor`].
     ///
     /// # Errors
-    /// As [`Loader::tensor`].
+    /// As [`Loader::tensor`]; [`Error::InvalidArgument`] when a weight is beyond the precision, or is int8 or int4 and
+    /// another precision is asked for.
     pub fn matrix(&self, name: &str, dims: [usize; 2]) -> Result<StoredMatrix> {
+        self.rounded(name, self.stored(name, dims)?)
+    }
+
+    /// The transpose of a weight matrix, which is turned before it is rounded; otherwise as [`Loader::matrix`].
+    ///
+    /// # Errors
+    /// As [`Loader::matrix`].
+    pub fn transposed_matrix(&self, name: &str, dims: [usize; 2]) -> Result<StoredMatrix> {
+        self.rounded(name, self.stored(name, dims)?.transposed(name)?)
+    }
+
+    /// The matrix in the precision that was asked for.
+    fn rounded(&self, name: &str, matrix: StoredMatrix) -> Result<StoredMatrix> {
+        let Some(precision) = self.precision else {
+            return Ok(matrix);
+        };
+        let name = format!("{}{name}", self.prefix);
+        let wanted = precision_of(&name, matrix.dims()[1], precision);
+        let is_quantised = matches!(matrix.precision(), Precision::Int8 | Precision::Int4);
+        if is_quantised && matrix.precision() != wanted {
+            return Err(Error::InvalidArgument {
+                argument: "precision",
+                reason: format!(
+                    "{name} is {} already: ask for {wanted} of the original weights",
+                    matrix.precision()
+                ),
+            });
+        }
+        matrix.into_precision(&name, wanted)
+    }
+
+    fn stored(&self, name: &str, dims: [usize; 2]) -> Result<StoredMatrix> {
         let found = self
             .find(name)
             .and_then(|stored| Some((self.checkpoint.matrix(&stored, dims).transpose()?, stored)));

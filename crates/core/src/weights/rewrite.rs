@@ -106,7 +106,7 @@ fn parts(checkpoint: &Checkpoint, precision: Precision) -> Result<Vec<Part>> {
 }
 
 /// The precision of a matrix in a checkpoint of the given one.
-fn precision_of(name: &str, columns: usize, precision: Precision) -> Precision {
+pub(super) fn precision_of(name: &str, columns: usize, precision: Precision) -> Precision {
     let is_table = TABLES.iter().any(|part| name.contains(part));
     let wanted = match precision {
         Precision::Int4 if is_table => Precision::Int8,

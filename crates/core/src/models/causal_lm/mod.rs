@@ -2,6 +2,8 @@
 
 mod generation_config;
 mod model;
+mod options;
 mod save;
 
 pub use model::CausalLm;
+pub use options::LoadOptions;

@@ -10,13 +10,14 @@ use burn::tensor::{Device, Tensor};
 use super::super::decoder::{Decoder, DecoderConfig};
 use super::super::layered::{LayerState, Layered, Tokens};
 use super::super::tokenizer::TextTokenizer;
-use super::generation_config;
+use super::{LoadOptions, generation_config};
 use crate::adapters::{AdapterBase, Module, ModuleShapes};
 use crate::chat::ChatTemplate;
-use crate::error::Result;
+use crate::device::is_cpu;
+use crate::error::{Error, Result};
 use crate::kernels::on_threads;
 use crate::nn::{Context, KvCache};
-use crate::weights::{LoadReport, ModelFiles};
+use crate::weights::{LoadReport, ModelFiles, Precision};
 
 /// A causal language model from a folder in the Hugging Face layout.
 ///
@@ -48,7 +49,26 @@ impl CausalLm {
     /// # Errors
     /// As [`CausalLm::from_files`].
     pub fn load(folder: impl Into<PathBuf>, device: &Device) -> Result<Self> {
-        Self::from_files(&ModelFiles::folder(folder)?, device)
+        Self::load_with(folder, device, &LoadOptions::default())
+    }
+
+    /// Loads a folder in a way of the caller's choice, such as in int8.
+    ///
+    /// ```no_run
+    /// use ragtune_core::models::{CausalLm, LoadOptions};
+    /// use ragtune_core::weights::Precision;
+    ///
+    /// # fn on(device: &ragtune_core::device::Device) -> ragtune_core::Result<()> {
+    /// let options = LoadOptions::default().with_precision(Precision::Int8);
+    /// let lm = CausalLm::load_with("models/smollm2-135m", device, &options)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`CausalLm::from_files_with`].
+    pub fn load_with(folder: impl Into<PathBuf>, device: &Device, options: &LoadOptions) -> Result<Self> {
+        Self::from_files_with(&ModelFiles::folder(folder)?, device, options)
     }
 
     /// Loads files from a folder or from memory.
@@ -57,6 +77,24 @@ impl CausalLm {
     /// As [`Decoder::config`], [`TextTokenizer::load`], [`ChatTemplate::load`] and [`crate::weights::Checkpoint::load`];
     /// [`crate::Error::UnknownId`] when the tokenizer has ids that the table of words lacks.
     pub fn from_files(files: &ModelFiles, device: &Device) -> Result<Self> {
+        Self::from_files_with(files, device, &LoadOptions::default())
+    }
+
+    /// Loads files from a folder or from memory in a way of the caller's choice.
+    ///
+    /// # Errors
+    /// As [`CausalLm::from_files`]; [`Error::InvalidArgument`] when a precision is asked for that the device does not
+    /// have, that a weight is beyond, or of weights that are int8 or int4 already.
+    pub fn from_files_with(files: &ModelFiles, device: &Device, options: &LoadOptions) -> Result<Self> {
+        if let Some(precision) = options.precision
+            && precision != Precision::F32
+            && !is_cpu(device)
+        {
+            return Err(Error::InvalidArgument {
+                argument: "precision",
+                reason: format!("weights are kept in {precision} on the cpu only; other devices have f32"),
+            });
+        }
         let config = Decoder::config(files)?;
         let tokenizer = TextTokenizer::load(files)?;
         tokenizer.check_ids(config.names.embed_tokens, config.vocab_size)?;
@@ -65,9 +103,9 @@ impl CausalLm {
             Arc::new(template.with_control_tokens(control))
         });
         let end_tokens = generation_config::end_tokens(files, &tokenizer)?;
-        let (decoder, report) = files
-            .checkpoint()?
-            .load(device, |loader| Decoder::load(&config, loader))?;
+        let (decoder, report) = files.checkpoint()?.load(device, |loader| {
+            Decoder::load(&config, &loader.with_precision(options.precision))
+        })?;
         Ok(Self {
             decoder,
             tokenizer: Arc::new(tokenizer),

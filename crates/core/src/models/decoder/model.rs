@@ -473,7 +473,7 @@ impl<'a, 'b> Parts<'a, 'b> {
         let name = format!("{path}.weight");
         let stored = match transposed {
             false => self.loader.matrix(&name, [o, i])?,
-            true => self.loader.matrix(&name, [i, o])?.transposed(&name)?,
+            true => self.loader.transposed_matrix(&name, [i, o])?,
         };
         Ok(LinearWeight::from_stored(&stored, self.loader.device()))
     }

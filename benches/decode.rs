@@ -4,7 +4,7 @@
 //!
 //! `RAGTUNE_PYTHON` names a Python with torch and transformers; without it ragtune runs alone. `RAGTUNE_MKL_PRELOAD` names
 //! a library that lets MKL take its fast path on processors that are not Intel's (benches/record says how it is made).
-//! `RAGTUNE_PRECISIONS` (`f32,bf16,int8,int4`), `RAGTUNE_ROUNDS` (7), `RAGTUNE_TOKENS` (32 new tokens a round behind a prompt of 32), `RAGTUNE_PREFILL` (512).
+//! `RAGTUNE_PRECISIONS` (`f32,bf16,f16,int8,int4`), `RAGTUNE_ROUNDS` (7), `RAGTUNE_TOKENS` (32 new tokens a round behind a prompt of 32), `RAGTUNE_PREFILL` (512).
 //! `RAGTUNE_DECODE_MODELS` names a folder in which the models are kept between runs; making them takes minutes.
 //! All engines take turns within a round; before each the memory bandwidth of the same threads is measured.
 

@@ -56,6 +56,8 @@ pub(super) struct Output {
     pub(super) bias: Option<Tensor<1>>,
     /// Whether `y` is still the base's.
     pub(super) untouched: bool,
+    /// In a pass that trains: which inputs of the next side path are left out.
+    pub(super) dropout_key: Option<u64>,
 }
 
 impl LinearChange {
@@ -101,7 +103,9 @@ impl LinearChange {
         }
         if let Some(pair) = &self.low_rank {
             let y = output.take(layer, x);
-            output.y = Some(pair.apply(x.clone(), y, output.bias.as_ref(), weight));
+            let key = output.dropout_key;
+            output.dropout_key = key.map(|key| key.rotate_left(1)); // the next one leaves out others
+            output.y = Some(pair.apply(x.clone(), y, output.bias.as_ref(), weight, key));
         }
         match &self.rescaling {
             Some(Rescaling::Output(factor)) => {

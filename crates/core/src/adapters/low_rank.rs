@@ -178,10 +178,11 @@ impl LowRank {
     /// `[t, i] -> [t, o]`.
     #[must_use]
     pub fn side_path(&self, x: Tensor<2>) -> Tensor<2> {
-        self.weighted(x, 1.0)
+        self.weighted(x, 1.0, None)
     }
 
-    /// The output `y` of the layer with this update, taken `weight` times; `bias` is what `y` contains of a bias.
+    /// The output `y` of the layer with this update, taken `weight` times; `bias` is what `y` contains of a bias. In a pass
+    /// that trains, a key says which inputs are left out.
     ///
     /// # Shapes
     ///
@@ -192,11 +193,12 @@ impl LowRank {
         y: Tensor<2>,
         bias: Option<&Tensor<1>>,
         weight: f64,
+        dropout_key: Option<u64>,
     ) -> Tensor<2> {
         let Some(Decomposed { factor, .. }) = &self.decomposed else {
             return match self.bias {
-                None => kernels::low_rank(x, Some(y), self.path(weight)),
-                Some(_) => y + self.weighted(x, weight),
+                None => kernels::low_rank(x, Some(y), self.path(weight, dropout_key)),
+                Some(_) => y + self.weighted(x, weight, dropout_key),
             };
         };
         // y + weight ((factor - 1) (y - bias) + factor scaling x a^T b^T), as PEFT 0.21 (tuners/lora/dora.py) has it.
@@ -205,7 +207,7 @@ impl LowRank {
             Some(bias) => y.clone() - bias.clone().unsqueeze(),
             None => y.clone(),
         };
-        y + product * ((factor.clone() - 1.0) * weight) + self.weighted(x, weight) * factor
+        y + product * ((factor.clone() - 1.0) * weight) + self.weighted(x, weight, dropout_key) * factor
     }
 
     /// The weight `w` with this update, taken `weight` times.
@@ -240,16 +242,17 @@ impl LowRank {
         }
     }
 
-    fn weighted(&self, x: Tensor<2>, weight: f64) -> Tensor<2> {
-        let side = kernels::low_rank(x, None, self.path(weight));
+    fn weighted(&self, x: Tensor<2>, weight: f64, dropout_key: Option<u64>) -> Tensor<2> {
+        let side = kernels::low_rank(x, None, self.path(weight, dropout_key));
         match &self.bias {
             None => side,
             Some(bias) => side + (bias.clone() * (self.scaling * weight)).unsqueeze(),
         }
     }
 
-    fn path(&self, weight: f64) -> SidePath<'_> {
-        SidePath::new(&self.a, &self.b, self.scaling * weight)
+    fn path(&self, weight: f64, dropout_key: Option<u64>) -> SidePath<'_> {
+        let dropout = dropout_key.map(|key| (self.dropout, key));
+        SidePath::new(&self.a, &self.b, self.scaling * weight).with_dropout(dropout)
     }
 }
 

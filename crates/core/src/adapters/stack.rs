@@ -67,12 +67,15 @@ impl AdapterStack {
     /// `x [t, i]`, `y [t, o] -> [t, o]`.
     pub(crate) fn linear(context: &Context, layer: &Linear, x: Tensor<2>, y: Option<Tensor<2>>) -> Tensor<2> {
         if let [(_, stack)] = context.adapter_runs() {
-            return stack.through(layer, x, y);
+            return stack.through(layer, x, y, context.dropout_key_of(layer.slot()));
         }
         let y = y.unwrap_or_else(|| layer.base(x.clone()));
         let i = x.dims()[1];
         Self::by_run(context, layer.slot(), y, 1, |stack, rows, y| {
-            stack.through(layer, x.clone().slice([rows, 0..i]), Some(y))
+            let key = context
+                .dropout_key_of(layer.slot())
+                .map(|key| key.wrapping_add(rows.start as u64));
+            stack.through(layer, x.clone().slice([rows, 0..i]), Some(y), key)
         })
     }
 
@@ -145,11 +148,18 @@ impl AdapterStack {
     /// # Shapes
     ///
     /// `x [t, i]`, `y [t, o] -> [t, o]`.
-    fn through(&self, layer: &Linear, x: Tensor<2>, y: Option<Tensor<2>>) -> Tensor<2> {
+    fn through(
+        &self,
+        layer: &Linear,
+        x: Tensor<2>,
+        y: Option<Tensor<2>>,
+        dropout_key: Option<u64>,
+    ) -> Tensor<2> {
         let mut output = Output {
             y,
             bias: layer.bias().cloned(),
             untouched: true,
+            dropout_key,
         };
         for (set, weight) in &self.sets {
             if let Some(change) = set.linear(layer.slot()) {

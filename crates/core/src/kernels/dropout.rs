@@ -3,6 +3,7 @@
 
 use burn::tensor::{Tensor, TensorData};
 
+#[cfg(feature = "autodiff")]
 use super::gradient::{self, Gradient, Input};
 
 /// Sets each component to 0 with the given probability, independently, and multiplies the others by
@@ -34,13 +35,14 @@ pub fn dropout<const D: usize>(x: Tensor<D>, probability: f64, key: u64) -> Tens
         return x;
     }
     let mask = Mask::new(probability, key);
-    if !x.is_tracked() {
-        return masked(x, mask);
+    #[cfg(feature = "autodiff")]
+    if x.is_tracked() {
+        let inputs = [Input::from(&x)];
+        return gradient::record(inputs, masked(x.inner(), mask), move |dy: Tensor<D>, _| {
+            [Some(Gradient::from(masked(dy, mask)))]
+        });
     }
-    let inputs = [Input::from(&x)];
-    gradient::record(inputs, masked(x.inner(), mask), move |dy: Tensor<D>, _| {
-        [Some(Gradient::from(masked(dy, mask)))]
-    })
+    masked(x, mask)
 }
 
 fn masked<const D: usize>(x: Tensor<D>, mask: Mask) -> Tensor<D> {

@@ -55,20 +55,17 @@ impl<'a> SidePath<'a> {
 pub fn low_rank(x: Tensor<2>, y: Option<Tensor<2>>, path: SidePath<'_>) -> Tensor<2> {
     #[cfg(feature = "autodiff")]
     {
-        let tracked = |x: Option<&Tensor<2>>| x.is_some_and(Tensor::is_tracked);
         let weights = [path.a, path.b]
             .into_iter()
             .any(|weight| weight.tracked().is_some());
-        if weights || tracked(Some(&x)) || tracked(y.as_ref()) {
+        if weights || x.is_tracked() || y.as_ref().is_some_and(Tensor::is_tracked) {
             return super::low_rank_gradient::low_rank(x, y, path);
         }
-        let x = match path.dropout {
-            Some((probability, key)) => super::dropout(x, probability, key),
-            None => x,
-        };
-        plain(x, y, path).0
     }
-    #[cfg(not(feature = "autodiff"))]
+    let x = match path.dropout {
+        Some((probability, key)) => super::dropout(x, probability, key),
+        None => x,
+    };
     plain(x, y, path).0
 }
 

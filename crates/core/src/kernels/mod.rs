@@ -18,7 +18,6 @@ mod attention_gradient;
 mod cpu;
 #[cfg(feature = "autodiff")]
 mod cross_entropy;
-#[cfg(feature = "autodiff")]
 mod dropout;
 mod embedding;
 #[cfg(feature = "autodiff")]
@@ -55,9 +54,7 @@ pub use adamw::{AdamWStep, adamw, square_sum};
 pub use attention::{AttentionOptions, attention, attention_cached};
 #[cfg(feature = "autodiff")]
 pub use cross_entropy::{CrossEntropyOptions, IGNORED, cross_entropy, log_probabilities};
-#[cfg(feature = "autodiff")]
 use dropout::Mask;
-#[cfg(feature = "autodiff")]
 pub use dropout::dropout;
 pub use embedding::embedding;
 pub use gated::gated;

@@ -5,10 +5,12 @@ use proptest::prelude::*;
 
 use super::norm_gradient::{self, NormGradients};
 use super::{
-    Activation, AttentionOptions, LinearWeight, attention, attention_gradient, embedding, embedding_gradient,
-    gated, layer_norm, linear, pointwise_gradient, rms_norm, rotary,
+    Activation, AttentionOptions, CrossEntropyOptions, IGNORED, LinearWeight, SidePath, attention,
+    attention_gradient, cross_entropy, dropout, embedding, embedding_gradient, gated, layer_norm, linear,
+    log_probabilities, low_rank, pointwise_gradient, rms_norm, rotary,
 };
 use crate::device;
+use crate::weights::Precision;
 
 const ACTIVATIONS: [Activation; 5] = [
     Activation::Gelu,
@@ -56,6 +58,8 @@ fn loss<const D: usize>(y: &Tensor<D>, seed: u64) -> Tensor<1> {
     let weights = tracked(seed, y.dims()).inner();
     (y.clone() * weights).sum()
 }
+
+use self::loss as weighted;
 
 /// The gradient that [`loss`] sends back.
 fn upstream<const D: usize>(shape: [usize; D], seed: u64) -> Tensor<D> {
@@ -227,6 +231,118 @@ proptest! {
     }
 
     #[test]
+    fn losses_from_hidden_states_match_whole_logits(
+        t in 1usize..90, h in 1usize..40, v in 2usize..90, frozen: bool, with_bias: bool, softcap: bool, smoothing: bool,
+        ignored in 0usize..4, seed in 0u64..1000,
+    ) {
+        let options = CrossEntropyOptions::default()
+            .with_scale(0.25)
+            .with_softcap(softcap.then_some(1.5))
+            .with_label_smoothing(if smoothing { 0.1 } else { 0.0 });
+        let (hidden, w, b) = (tracked(seed, [t, h]), tracked(seed + 1, [v, h]), tracked(seed + 2, [v]));
+        let weight = LinearWeight::new(if frozen { w.clone().inner() } else { w.clone() });
+        let bias = with_bias.then_some(&b);
+        let target = |row: usize| ((seed as usize + row * 7) % v) as u32;
+        let targets: Vec<u32> = (0..t).map(|row| if row % 4 < ignored { IGNORED } else { target(row) }).collect();
+        let (loss, nll) = cross_entropy(hidden.clone(), &weight, bias, &targets, options);
+        // The twin, of whole logits.
+        let device = device::cpu().autodiff();
+        let counts: Vec<f32> = targets.iter().map(|id| f32::from(*id != IGNORED)).collect();
+        let counts = Tensor::<1>::from_data(TensorData::new(counts, [t]), &device);
+        let ids: Vec<i32> = (0..t).map(|row| target(row) as i32).collect();
+        let ids = Tensor::<2, burn::tensor::Int>::from_data(TensorData::new(ids, [t, 1]), &device);
+        let twin = || {
+            let logits = hidden.clone().matmul(w.clone().transpose());
+            let logits = if with_bias { logits + b.clone().unsqueeze() } else { logits };
+            let logits = if softcap { (logits / 1.5).tanh() * 1.5 } else { logits };
+            let log_p = burn::tensor::activation::log_softmax(logits, 1);
+            let nll: Tensor<1> = log_p.clone().gather(1, ids.clone()).neg().squeeze_dim(1) * counts.clone();
+            let share = options.label_smoothing;
+            let smooth: Tensor<1> = log_p.mean_dim(1).neg().squeeze_dim(1) * counts.clone();
+            let loss = (nll.clone() * (1.0 - share) + smooth * share).sum() * 0.25;
+            (loss, nll)
+        };
+        let (twin_loss, twin_nll) = twin();
+        close("nll", &nll, &twin_nll)?;
+        close("loss", &loss, &twin_loss)?;
+        let (ours, theirs) = ((loss * 3.0).backward(), (twin_loss * 3.0).backward());
+        close("hidden", &hidden.grad(&ours).unwrap(), &hidden.grad(&theirs).unwrap())?;
+        match frozen {
+            true => prop_assert!(w.grad(&ours).is_none()),
+            false => close("weight", &w.grad(&ours).unwrap(), &w.grad(&theirs).unwrap())?,
+        }
+        if with_bias {
+            close("bias", &b.grad(&ours).unwrap(), &b.grad(&theirs).unwrap())?;
+        }
+        // The logarithms of the probabilities, each row with a gradient of its own.
+        let of_each = |y: &Tensor<1>| self::loss(y, seed);
+        let found = log_probabilities(hidden.clone(), &weight, bias, &targets, options);
+        let twin_nll = twin().1;
+        close("log probabilities", &found, &twin_nll.clone().neg())?;
+        let (ours, theirs) = (of_each(&found).backward(), of_each(&twin_nll.neg()).backward());
+        close("hidden", &hidden.grad(&ours).unwrap(), &hidden.grad(&theirs).unwrap())?;
+        if !frozen {
+            close("weight", &w.grad(&ours).unwrap(), &w.grad(&theirs).unwrap())?;
+        }
+    }
+
+    #[test]
+    fn the_two_ways_of_row_losses_agree(
+        c in 1usize..20, v in 2usize..90, softcap: bool, smoothing: bool, seed in 0u64..1000,
+    ) {
+        let options = CrossEntropyOptions::default()
+            .with_softcap(softcap.then_some(1.5))
+            .with_label_smoothing(if smoothing { 0.1 } else { 0.0 });
+        let targets: Vec<u32> = (0..c).map(|row| ((seed as usize + row * 7) % v) as u32).collect();
+        let (logits, factors) = (upstream([c, v], seed) * 3.0, upstream([c], seed + 1));
+        let ours = super::cross_entropy::row_losses(logits.clone(), &targets, Some(factors.clone()), options);
+        let theirs = super::cross_entropy::composed_row_losses(logits, &targets, Some(factors), options);
+        close("nll", &ours.nll, &theirs.nll)?;
+        close("losses", &ours.losses, &theirs.losses)?;
+        close("gradients", &ours.gradients.unwrap(), &theirs.gradients.unwrap())?;
+    }
+
+    #[test]
+    fn side_paths_go_back_as_their_twin(
+        t in 1usize..40, i in 1usize..60, o in 1usize..60, r in 1usize..10, beside: bool, dropped: bool, frozen_input: bool,
+        seed in 0u64..1000,
+    ) {
+        let (x, y) = (tracked(seed, [t, i]), tracked(seed + 1, [t, o]));
+        let x = if frozen_input { x.inner() } else { x };
+        let (a, b) = (tracked(seed + 2, [r, i]), tracked(seed + 3, [o, r]));
+        let pair = [&a, &b].map(|side| LinearWeight::new(side.clone()));
+        let path = SidePath::new(&pair[0], &pair[1], 0.5).with_dropout(dropped.then_some((0.3, seed)));
+        let sum = low_rank(x.clone(), beside.then(|| y.clone()), path);
+        let input = if dropped { dropout(x.clone(), 0.3, seed) } else { x.clone() };
+        let twin = input.matmul(a.clone().transpose()).matmul(b.clone().transpose()) * 0.5;
+        let twin = if beside { y.clone() + twin } else { twin };
+        close("sum", &sum, &twin)?;
+        let (ours, theirs) = (loss(&sum, seed + 4).backward(), loss(&twin, seed + 4).backward());
+        let inputs = [(&x, !frozen_input), (&y, beside), (&a, true), (&b, true)];
+        for (input, _) in inputs.into_iter().filter(|(_, used)| *used) {
+            close("input", &input.grad(&ours).unwrap(), &input.grad(&theirs).unwrap())?;
+        }
+    }
+
+    #[test]
+    fn dropout_goes_back_through_its_own_mask(t in 1usize..40, h in 1usize..300, seed in 0u64..1000) {
+        let x = tracked(seed, [t, h]);
+        let y = dropout(x.clone(), 0.4, seed);
+        let mask = super::dropout::composed(Tensor::ones([t, h], &device::cpu()), super::Mask::new(0.4, seed));
+        close("y", &y, &(x.clone().inner() * mask.clone()))?;
+        let found = x.grad(&loss(&y, seed + 1).backward()).unwrap();
+        close("x", &found, &(upstream([t, h], seed + 1) * mask))?;
+    }
+
+    #[test]
+    fn every_precision_goes_back(t in 1usize..40, i in 1usize..200, o in 1usize..110, precision in 0usize..4, seed in 0u64..1000) {
+        let precision = Precision::ALL[precision % Precision::ALL.len()];
+        let weight = LinearWeight::with_precision(upstream([o, i], seed + 1), precision).unwrap();
+        let dy = upstream([t, o], seed);
+        close("x", &weight.times(dy.clone()), &dy.matmul(weight.to_tensor()))?;
+    }
+
+    #[test]
     fn look_ups_go_back_as_their_twin(
         v in 1usize..30, h in 1usize..30, ids in prop::collection::vec(0u32..30, 1..60), seed in 0u64..1000,
     ) {
@@ -283,4 +399,116 @@ proptest! {
         close("x", &x.grad(&grads).unwrap(), &x.grad(&twins).unwrap())?;
         prop_assert!(w.grad(&grads).is_none());
     }
+}
+
+#[test]
+fn gradients_do_not_depend_on_the_number_of_threads() {
+    let run = || {
+        let (t, d, v) = (300, 16, 500);
+        let x = tracked(1, [t, 4 * d]);
+        let [wq, wk, wv] = [4, 2, 2].map(|heads| tracked(heads as u64, [heads * d, 4 * d]));
+        let [q, k, value] =
+            [&wq, &wk, &wv].map(|w| linear(x.clone(), &LinearWeight::new(w.clone()), None, None));
+        let options = AttentionOptions::new(4, 0.3).with_kv_heads(2).with_causal(None);
+        let y = super::attention(q, k, value, None, &[0, 170, 300], options);
+        let (scale, head) = (tracked(8, [4 * d]), tracked(9, [v, 4 * d]));
+        let (normed, _) = super::rms_norm(y, Some(x.clone()), &scale, 1e-5);
+        let targets: Vec<u32> = (0..t as u32).collect();
+        let head_weight = LinearWeight::new(head.clone());
+        let (loss, _) = cross_entropy(
+            normed,
+            &head_weight,
+            None,
+            &targets,
+            CrossEntropyOptions::default(),
+        );
+        let grads = loss.backward();
+        let of = |w: &Tensor<2>| w.grad(&grads).unwrap().into_data();
+        (
+            [&x, &wq, &wk, &wv, &head].map(of),
+            scale.grad(&grads).unwrap().into_data(),
+        )
+    };
+    let [one, three] = [1, 3].map(|threads| {
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build()
+            .unwrap();
+        pool.install(run)
+    });
+    assert_eq!(one, three);
+}
+
+#[test]
+fn a_loss_without_rows_that_count_is_zero_and_goes_back_as_zeros() {
+    let (hidden, w) = (tracked(1, [3, 4]), tracked(2, [5, 4]));
+    let weight = LinearWeight::new(w.clone());
+    let (loss, nll) = cross_entropy(
+        hidden.clone(),
+        &weight,
+        None,
+        &[IGNORED; 3],
+        CrossEntropyOptions::default(),
+    );
+    assert_eq!(loss.clone().into_scalar::<f32>(), 0.0);
+    assert_eq!(nll.into_data().iter::<f32>().collect::<Vec<_>>(), [0.0; 3]);
+    let grads = (loss + hidden.clone().sum() * 0.0).backward();
+    assert!(
+        w.grad(&grads)
+            .unwrap()
+            .into_data()
+            .iter::<f32>()
+            .all(|value| value == 0.0)
+    );
+}
+
+#[test]
+fn products_of_several_blocks_go_back_as_well() {
+    let (t, i, o) = (1100, 50, 1030);
+    let (x, w) = (tracked(1, [t, i]), tracked(2, [o, i]));
+    let twin = x.clone().matmul(w.clone().transpose());
+    let theirs = loss(&twin, 3).backward();
+    for weight in [LinearWeight::new(w.clone()), LinearWeight::new(w.clone().inner())] {
+        let frozen = weight.tracked().is_none();
+        let ours = loss(&linear(x.clone(), &weight, None, None), 3).backward();
+        close("x", &x.grad(&ours).unwrap(), &x.grad(&theirs).unwrap()).unwrap();
+        if !frozen {
+            close("weight", &w.grad(&ours).unwrap(), &w.grad(&theirs).unwrap()).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_loss_of_many_rows_is_computed_in_chunks() {
+    // Of 200 rows with a vocabulary of 300,000 at most 64 have logits at once.
+    let (t, h, v) = (200, 3, 300_000);
+    let (hidden, w) = (tracked(1, [t, h]), tracked(2, [v, h]));
+    let weight = LinearWeight::new(w.clone());
+    let targets: Vec<u32> = (0..t as u32)
+        .map(|row| if row == 70 { IGNORED } else { row * 997 })
+        .collect();
+    let (loss, _) = cross_entropy(
+        hidden.clone(),
+        &weight,
+        None,
+        &targets,
+        CrossEntropyOptions::default(),
+    );
+    // Row by row it is the same.
+    let grads = loss.clone().backward();
+    let found = hidden.grad(&grads).unwrap();
+    let mut total = 0.0;
+    for row in [0, 63, 64, 70, 130, 199] {
+        let one = hidden.clone().inner().slice([row..row + 1, 0..h]);
+        let one = Tensor::<2>::from_data(one.into_data(), &device::cpu().autodiff()).require_grad();
+        let target = &targets[row..=row];
+        let (loss, _) = cross_entropy(one.clone(), &weight, None, target, CrossEntropyOptions::default());
+        total += loss.clone().into_scalar::<f32>();
+        let expected = match target[0] {
+            IGNORED => Tensor::zeros([1, h], &device::cpu()),
+            _ => one.grad(&loss.backward()).unwrap(),
+        };
+        close("row", &found.clone().slice([row..row + 1, 0..h]), &expected).unwrap();
+    }
+    assert!(total > 0.0 && loss.into_scalar::<f32>() > total);
 }

@@ -55,6 +55,15 @@ impl Context {
         self.dropout_key
     }
 
+    /// The key of the dropout in one place of the model, by the hash FNV-1a (Fowler, Noll and Vo 1991) of its slot.
+    #[must_use]
+    pub fn dropout_key_of(&self, slot: &str) -> Option<u64> {
+        let hash = slot.bytes().fold(0xCBF2_9CE4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3)
+        });
+        self.dropout_key.map(|key| key ^ hash)
+    }
+
     /// The pass goes on behind so many tokens of each text, which a cache holds.
     #[must_use]
     pub fn with_starts(mut self, starts: Vec<usize>) -> Self {

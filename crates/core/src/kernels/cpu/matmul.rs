@@ -146,20 +146,14 @@ impl WithSimd for Task<'_, '_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let n = self.b.n();
         let mut target = Target {
             y: self.y,
-            n,
+            n: self.b.n(),
             add: self.add,
         };
-        product(
-            simd,
-            self.a,
-            self.b,
-            0..self.a.width(),
-            0..self.b.panels(),
-            &mut target,
-        );
+        let (a, steps) = (side_by_side(self.a), self.a.width());
+        let a = Rows::new(&a, steps, self.a.len(), steps);
+        product(simd, a, self.b, 0..steps, 0..self.b.panels(), &mut target);
     }
 }
 
@@ -177,12 +171,8 @@ impl WithSimd for TransposedTask<'_, '_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        // Side by side, because the rows of a wide matrix lie on so many pages that finding those takes the time.
         let (steps, width) = (self.a.len(), self.a.width());
-        let mut strip = Vec::with_capacity(steps * width);
-        for row in 0..steps {
-            strip.extend_from_slice(self.a.row(row));
-        }
+        let strip = side_by_side(self.a);
         let mut target = Target {
             y: self.y,
             n: self.b.n(),
@@ -190,6 +180,16 @@ impl WithSimd for TransposedTask<'_, '_> {
         };
         transposed_product(simd, Rows::new(&strip, width, steps, width), self.b, &mut target);
     }
+}
+
+/// The rows without what lies between them: those of a wide matrix lie on so many pages, and so often in the same lines of
+/// the cache, that reading them where they are takes longer than the copy.
+fn side_by_side(rows: Rows<'_>) -> Vec<f32> {
+    let mut copy = Vec::with_capacity(rows.len() * rows.width());
+    for row in 0..rows.len() {
+        copy.extend_from_slice(rows.row(row));
+    }
+    copy
 }
 
 struct Target<'y> {

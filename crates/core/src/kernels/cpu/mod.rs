@@ -14,7 +14,6 @@ mod coded_product;
 mod coded_rows;
 #[cfg(feature = "autodiff")]
 mod cross_entropy;
-#[cfg(feature = "autodiff")]
 mod dropout;
 mod embedding;
 mod integer_product;
@@ -53,7 +52,6 @@ pub(super) use attention_gradient::{Kept, attention_backward};
 pub(super) use cached_attention::{Cached, attention_cached, write_rows};
 #[cfg(feature = "autodiff")]
 pub(super) use cross_entropy::{Softened, row_losses};
-#[cfg(feature = "autodiff")]
 pub(super) use dropout::dropout;
 pub(super) use embedding::embedding;
 #[cfg(feature = "autodiff")]

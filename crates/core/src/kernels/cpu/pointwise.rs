@@ -4,7 +4,7 @@ use burn::backend::flex::FlexTensor;
 use pulp::{Arch, Simd, WithSimd};
 
 use super::blocks::for_each_block;
-use super::tensor::{own, whole};
+use super::tensor::{from_vec, whole};
 use super::vector_math;
 use crate::kernels::Activation;
 
@@ -35,12 +35,22 @@ pub fn add(x: FlexTensor, y: FlexTensor) -> FlexTensor {
     } else {
         (x, y)
     };
-    let (mut x, y) = (own(x), whole(y));
+    let (mut x, y) = (whole(x), whole(y));
     let y = y.storage::<f32>();
-    for_each_block(x.storage_mut::<f32>(), 1, |first, x| {
-        Arch::new().dispatch(Sum { x, y: &y[first..] });
+    if x.is_unique() {
+        for_each_block(x.storage_mut::<f32>(), 1, |first, sum| {
+            let y = &y[first..][..sum.len()];
+            Arch::new().dispatch(Sum { x: None, y, sum });
+        });
+        return x;
+    }
+    let source = x.storage::<f32>();
+    let mut sum = vec![0.0; source.len()];
+    for_each_block(sum.as_mut_slice(), 1, |first, sum| {
+        let [x, y] = [source, y].map(|side| &side[first..][..sum.len()]);
+        Arch::new().dispatch(Sum { x: Some(x), y, sum });
     });
-    x
+    from_vec(sum, x.layout().shape().clone())
 }
 
 struct Task<'a> {
@@ -81,8 +91,10 @@ impl WithSimd for Gate<'_> {
 }
 
 struct Sum<'a> {
-    x: &'a mut [f32],
+    /// Where it is not what `sum` holds.
+    x: Option<&'a [f32]>,
     y: &'a [f32],
+    sum: &'a mut [f32],
 }
 
 impl WithSimd for Sum<'_> {
@@ -90,6 +102,13 @@ impl WithSimd for Sum<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        super::layer_norm::add(simd, self.x, &self.y[..self.x.len()]);
+        match self.x {
+            None => super::layer_norm::add(simd, self.sum, self.y),
+            Some(x) => {
+                for ((sum, x), y) in self.sum.iter_mut().zip(x).zip(self.y) {
+                    *sum = x + y;
+                }
+            }
+        }
     }
 }

@@ -290,7 +290,10 @@ impl Head {
         let fitting = CHUNK_BYTES / (v * size_of::<f32>()).max(1);
         let most = (fitting / MIN_CHUNK * MIN_CHUNK).max(MIN_CHUNK);
         // Equal chunks, because each of them reads the whole weight.
-        let chunk = n.div_ceil(n.div_ceil(most).max(1)).next_multiple_of(MIN_CHUNK);
+        let chunk = n
+            .div_ceil(n.div_ceil(most).max(1))
+            .max(1)
+            .next_multiple_of(MIN_CHUNK);
         let [hidden_wanted, weight_wanted, bias_wanted] = wanted;
         let (mut nll, mut losses, mut dhidden) = (Vec::new(), Vec::new(), Vec::new());
         let mut gradients = Gradients::default();

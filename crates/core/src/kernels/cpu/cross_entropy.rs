@@ -97,10 +97,7 @@ impl WithSimd for Task<'_> {
         let smoothing = how.smoothing;
         for (row, z) in self.logits.chunks_exact_mut(v).enumerate() {
             if let Some(cap) = how.softcap {
-                let (caps, inverse) = (simd.splat_f32s(cap), simd.splat_f32s(1.0 / cap));
-                each(simd, z, |x| {
-                    simd.mul_f32s(tanh(simd, simd.mul_f32s(x, inverse)), caps)
-                });
+                bound(simd, z, cap);
             }
             let (log_sum, total) = log_sum_exp(simd, z);
             let target = self.targets[row] as usize;
@@ -119,15 +116,13 @@ impl WithSimd for Task<'_> {
             let at_target = z
                 .get(target)
                 .map_or(0.0, |z| factor * (1.0 - smoothing) * capped(*z));
-            let (log_sums, shares) = (simd.splat_f32s(log_sum), simd.splat_f32s(smoothing / v as f32));
-            let (factors, one) = (simd.splat_f32s(factor), simd.splat_f32s(1.0));
-            let inverse = simd.splat_f32s(how.softcap.map_or(0.0, |cap| 1.0 / cap));
-            each(simd, z, |z| {
-                let p = exp(simd, simd.sub_f32s(z, log_sums));
-                let scaled = simd.mul_f32s(z, inverse);
-                let slope = simd.sub_f32s(one, simd.mul_f32s(scaled, scaled));
-                simd.mul_f32s(simd.mul_f32s(simd.sub_f32s(p, shares), factors), slope)
-            });
+            let slope = Slope {
+                log_sum,
+                share: smoothing / v as f32,
+                factor,
+                inverse_cap: how.softcap.map_or(0.0, |cap| 1.0 / cap),
+            };
+            slope.replace(simd, z);
             if let Some(z) = z.get_mut(target) {
                 *z -= at_target;
             }
@@ -135,16 +130,51 @@ impl WithSimd for Task<'_> {
     }
 }
 
-/// Replaces each component.
+/// `cap tanh(z / cap)` in place of each component.
 #[inline(always)]
-fn each<S: Simd>(simd: S, row: &mut [f32], change: impl Fn(S::f32s) -> S::f32s) {
+fn bound<S: Simd>(simd: S, row: &mut [f32], cap: f32) {
+    let (caps, inverse) = (simd.splat_f32s(cap), simd.splat_f32s(1.0 / cap));
     let (vectors, tail) = S::as_mut_simd_f32s(row);
     for vector in vectors {
-        *vector = change(*vector);
+        *vector = simd.mul_f32s(tanh(simd, simd.mul_f32s(*vector, inverse)), caps);
     }
     if !tail.is_empty() {
-        let changed = change(simd.partial_load_f32s(tail));
-        simd.partial_store_f32s(tail, changed);
+        let z = simd.mul_f32s(simd.partial_load_f32s(tail), inverse);
+        simd.partial_store_f32s(tail, simd.mul_f32s(tanh(simd, z), caps));
+    }
+}
+
+/// The gradient of a row's loss by its logits, but for the target's own part.
+#[derive(Clone, Copy)]
+struct Slope {
+    log_sum: f32,
+    share: f32,
+    factor: f32,
+    inverse_cap: f32,
+}
+
+impl Slope {
+    /// Replaces logits by gradients.
+    #[inline(always)]
+    fn replace<S: Simd>(self, simd: S, row: &mut [f32]) {
+        let (vectors, tail) = S::as_mut_simd_f32s(row);
+        for vector in vectors {
+            *vector = self.at(simd, *vector);
+        }
+        if !tail.is_empty() {
+            let found = self.at(simd, simd.partial_load_f32s(tail));
+            simd.partial_store_f32s(tail, found);
+        }
+    }
+
+    /// `factor (e^(z - log_sum) - share) (1 - (z / cap)^2)`.
+    #[inline(always)]
+    fn at<S: Simd>(self, simd: S, z: S::f32s) -> S::f32s {
+        let p = exp(simd, simd.sub_f32s(z, simd.splat_f32s(self.log_sum)));
+        let scaled = simd.mul_f32s(z, simd.splat_f32s(self.inverse_cap));
+        let slope = simd.sub_f32s(simd.splat_f32s(1.0), simd.mul_f32s(scaled, scaled));
+        let p = simd.sub_f32s(p, simd.splat_f32s(self.share));
+        simd.mul_f32s(simd.mul_f32s(p, simd.splat_f32s(self.factor)), slope)
     }
 }
 

@@ -54,18 +54,15 @@ impl WithSimd for Task<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let slope = |x: S::f32s| activate_with_slope(simd, self.activation, x).1;
         let (dys, dy_tail) = S::as_mut_simd_f32s(self.dy);
         let (xs, x_tail) = S::as_simd_f32s(self.x);
         for (dy, x) in dys.iter_mut().zip(xs) {
-            *dy = simd.mul_f32s(*dy, slope(*x));
+            *dy = simd.mul_f32s(*dy, activate_with_slope(simd, self.activation, *x).1);
         }
         if !dy_tail.is_empty() {
-            let dy = simd.mul_f32s(
-                simd.partial_load_f32s(dy_tail),
-                slope(simd.partial_load_f32s(x_tail)),
-            );
-            simd.partial_store_f32s(dy_tail, dy);
+            let (x, dy) = (simd.partial_load_f32s(x_tail), simd.partial_load_f32s(dy_tail));
+            let dx = simd.mul_f32s(dy, activate_with_slope(simd, self.activation, x).1);
+            simd.partial_store_f32s(dy_tail, dx);
         }
     }
 }
@@ -84,22 +81,34 @@ impl WithSimd for Gate<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let back = |gate: S::f32s, up: S::f32s, dy: S::f32s| {
-            let (y, slope) = activate_with_slope(simd, self.activation, gate);
-            (simd.mul_f32s(simd.mul_f32s(dy, up), slope), simd.mul_f32s(dy, y))
-        };
+        let activation = self.activation;
         let (dys, dy_tail) = S::as_mut_simd_f32s(self.dy);
         let (dgates, dgate_tail) = S::as_mut_simd_f32s(self.dgate);
         let (gates, gate_tail) = S::as_simd_f32s(self.gate);
         let (ups, up_tail) = S::as_simd_f32s(self.up);
         for ((dy, dgate), (gate, up)) in dys.iter_mut().zip(dgates).zip(gates.iter().zip(ups)) {
-            (*dgate, *dy) = back(*gate, *up, *dy);
+            (*dgate, *dy) = gate_back(simd, activation, *gate, *up, *dy);
         }
         if !dy_tail.is_empty() {
-            let [gate, up, dy] = [gate_tail, up_tail, &*dy_tail].map(|tail| simd.partial_load_f32s(tail));
-            let (dgate, dup) = back(gate, up, dy);
+            let (gate, up) = (simd.partial_load_f32s(gate_tail), simd.partial_load_f32s(up_tail));
+            let dy = simd.partial_load_f32s(dy_tail);
+            let (dgate, dup) = gate_back(simd, activation, gate, up, dy);
             simd.partial_store_f32s(dgate_tail, dgate);
             simd.partial_store_f32s(dy_tail, dup);
         }
     }
+}
+
+/// The gradients of gate and up.
+// A function and not a closure: a closure is not compiled for the instruction set that it is called from.
+#[inline(always)]
+fn gate_back<S: Simd>(
+    simd: S,
+    activation: Activation,
+    gate: S::f32s,
+    up: S::f32s,
+    dy: S::f32s,
+) -> (S::f32s, S::f32s) {
+    let (y, slope) = activate_with_slope(simd, activation, gate);
+    (simd.mul_f32s(simd.mul_f32s(dy, up), slope), simd.mul_f32s(dy, y))
 }

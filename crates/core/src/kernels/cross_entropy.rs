@@ -302,7 +302,7 @@ impl Head {
             let x = rows.rows.clone().slice([first..end, 0..h]);
             let logits = linear(x.clone(), &self.weight, self.bias.as_ref(), None); // [c, v]
             let targets = &rows.targets[first..end];
-            let factors = factors.map(|factors| factors.clone().slice([first..end]));
+            let factors = factors.map(|factors| factors.clone().narrow(0, first, end - first));
             let found = row_losses(logits, targets, factors, self.options);
             nll.push(found.nll);
             losses.push(found.losses);

@@ -52,14 +52,14 @@ pub(super) fn linear(x: Tensor<2>, weight: &LinearWeight, bias: Option<&Tensor<1
 
 /// The weight on the way back.
 pub(super) enum Back {
-    Plain(Tensor<2>),
+    Plain(Box<Tensor<2>>),
     Frozen(LinearWeight),
 }
 
 impl Back {
     pub(super) fn new(weight: &LinearWeight) -> Self {
         match weight.tracked() {
-            Some(tensor) => Self::Plain(tensor.clone().inner()),
+            Some(tensor) => Self::Plain(Box::new(tensor.clone().inner())),
             None => Self::Frozen(weight.clone()),
         }
     }
@@ -68,7 +68,7 @@ impl Back {
     /// `[t, o] -> [t, i]`.
     pub(super) fn times(&self, rows: Tensor<2>) -> Tensor<2> {
         match self {
-            Self::Plain(weight) => super::matmul::times(rows, weight.clone()),
+            Self::Plain(weight) => super::matmul::times(rows, (**weight).clone()),
             Self::Frozen(weight) => weight.times(rows),
         }
     }

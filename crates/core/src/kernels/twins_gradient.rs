@@ -59,8 +59,6 @@ fn loss<const D: usize>(y: &Tensor<D>, seed: u64) -> Tensor<1> {
     (y.clone() * weights).sum()
 }
 
-use self::loss as weighted;
-
 /// The gradient that [`loss`] sends back.
 fn upstream<const D: usize>(shape: [usize; D], seed: u64) -> Tensor<D> {
     tracked(seed, shape).inner()

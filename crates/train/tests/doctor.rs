@@ -688,3 +688,62 @@ fn real_sets() {
     // Characters that were lost where the set was made.
     assert_eq!(counts(&diagnosis), [(Fault::DamagedText, 13)], "{diagnosis}");
 }
+
+/// Real tokenizers: tokens of clean texts show no fault, those of another model's tokenizer do.
+#[test]
+fn real_tokenizers() {
+    use ragtune_core::models::TextTokenizer;
+    use ragtune_core::weights::ModelFiles;
+    use ragtune_train::data::labelled;
+
+    let Some(shared) = std::env::var_os("RAGTUNE_SHARED") else {
+        println!("skipped: RAGTUNE_SHARED does not name the folder with the models");
+        return;
+    };
+    let shared = Path::new(&shared);
+    let tokenizer = |folder: &str| {
+        let files = ModelFiles::folder(shared.join(folder)).expect(folder);
+        TextTokenizer::load(&files).expect(folder)
+    };
+    let minilm = tokenizer("models/all-minilm-l6-v2");
+    let gpt2 = tokenizer("data/tokenizers/gpt2");
+    let stories = tokenizer("models/stories260K");
+
+    let vocabulary = Vocabulary {
+        embedding_rows: 30_522,
+        context: Some(512),
+        ..Vocabulary::of(&minilm).expect("a vocabulary")
+    };
+    let fields = (
+        vocabulary.start,
+        vocabulary.pad,
+        vocabulary.unknown,
+        vocabulary.last_id,
+    );
+    assert_eq!(fields, (Some(101), Some(0), Some(100), 30_521));
+    assert_eq!(Vocabulary::of(&gpt2).expect("a vocabulary").start, None);
+    assert_eq!(Vocabulary::of(&stories).expect("a vocabulary").start, Some(1));
+
+    let set = labelled::read(shared.join("data/banking77/test.csv"), &Default::default()).expect("a set");
+    let texts: Vec<&str> = set.values().map(|value| value.text.as_str()).collect();
+    let examined = |tokenizer: &TextTokenizer, vocabulary: &Vocabulary| {
+        let encoded = tokenizer.encode(&texts, 1024).expect("tokens");
+        let tokens = encoded
+            .iter()
+            .enumerate()
+            .map(|(index, tokens)| (tokens.ids.as_slice(), index));
+        examine(
+            &Inputs::default()
+                .with_vocabulary(vocabulary.clone())
+                .with_tokens(tokens),
+        )
+    };
+    let diagnosis = examined(&minilm, &vocabulary);
+    assert!(diagnosis.findings.is_empty(), "{diagnosis}");
+    assert!(diagnosis.looked_for.len() >= 6, "{:?}", diagnosis.looked_for);
+    let diagnosis = examined(&gpt2, &vocabulary);
+    assert!(
+        diagnosis.found(Fault::TokenOutsideEmbedding) && diagnosis.found(Fault::MissingStart),
+        "{diagnosis}"
+    );
+}

@@ -30,6 +30,7 @@ mod show;
 mod subject;
 mod texts;
 mod tokens;
+mod vocabulary;
 
 pub use examine::examine;
 pub use fault::{Fault, Severity};

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use rayon::prelude::*;
 use serde::Serialize;
 
 use super::classification::{nothing, same_length};
@@ -139,7 +140,7 @@ impl Bootstrap {
     pub fn statistic_difference(
         &self,
         examples: usize,
-        difference: impl Fn(&[usize]) -> f64,
+        difference: impl Fn(&[usize]) -> f64 + Sync,
     ) -> Result<Difference> {
         let (interval, values) = self.run(examples, difference)?;
         let share = |side: fn(f64) -> bool| {
@@ -157,16 +158,19 @@ impl Bootstrap {
         if examples == 0 {
             return Err(nothing("bootstrap"));
         }
-        let mut drawn: Vec<usize> = (0..examples).collect();
-        let estimate = statistic(&drawn);
-        let mut random = Random::of(self.seed, Purpose::Resampling, 0);
+        let all: Vec<usize> = (0..examples).collect();
+        let estimate = statistic(&all);
+        // Every resampled set has a stream of its own, so that they are the same on any number of threads.
+        let resample = |drawn: &mut Vec<usize>, number: usize| {
+            let mut random = Random::of(self.seed, Purpose::Resampling, number as u64);
+            for example in drawn.iter_mut() {
+                *example = random.below(examples);
+            }
+            statistic(drawn)
+        };
         let mut values: Vec<f64> = (0..self.resamples)
-            .map(|_| {
-                for example in &mut drawn {
-                    *example = random.below(examples);
-                }
-                statistic(&drawn)
-            })
+            .into_par_iter()
+            .map_init(|| all.clone(), resample)
             .collect();
         values.sort_by(f64::total_cmp);
         let tail = (1.0 - self.level) / 2.0;

@@ -1,5 +1,7 @@
 //! Faults planted in clean sets, one at a time: each is found, and nothing is found where none is.
 
+#![allow(clippy::expect_used, clippy::panic, reason = "a test that meets them fails")]
+
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;

@@ -1,5 +1,7 @@
 //! Every metric against its reference implementation: the cases of fixtures/metrics, and sacreBLEU's own.
 
+#![allow(clippy::expect_used, clippy::panic, reason = "a test that meets them fails")]
+
 use ragtune_train::Error;
 use ragtune_train::metrics::bleu::{Smoothing, Tokenizer};
 use ragtune_train::metrics::squad::{Version, normalize};

@@ -1,5 +1,7 @@
 //! Curves and model cards as files.
 
+#![allow(clippy::expect_used, clippy::panic, reason = "a test that meets them fails")]
+
 use ragtune_train::metrics::Bootstrap;
 use ragtune_train::objective::Scores;
 use ragtune_train::optimiser::{Decay, Schedule};

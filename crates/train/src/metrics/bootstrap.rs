@@ -129,7 +129,7 @@ impl Bootstrap {
     ///
     /// # Errors
     /// [`Error::Empty`] for no examples.
-    pub fn statistic(&self, examples: usize, statistic: impl Fn(&[usize]) -> f64) -> Result<Interval> {
+    pub fn statistic(&self, examples: usize, statistic: impl Fn(&[usize]) -> f64 + Sync) -> Result<Interval> {
         Ok(self.run(examples, statistic)?.0)
     }
 
@@ -154,7 +154,11 @@ impl Bootstrap {
         })
     }
 
-    fn run(&self, examples: usize, statistic: impl Fn(&[usize]) -> f64) -> Result<(Interval, Vec<f64>)> {
+    fn run(
+        &self,
+        examples: usize,
+        statistic: impl Fn(&[usize]) -> f64 + Sync,
+    ) -> Result<(Interval, Vec<f64>)> {
         if examples == 0 {
             return Err(nothing("bootstrap"));
         }

@@ -3,16 +3,16 @@
 #![cfg(all(feature = "cpu", feature = "testing"))]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that meets them fails")]
 
+mod everything;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use everything::everything;
 use ragtune_core::Error;
-use ragtune_core::adapters::{
-    AdapterBase, AdapterError, AdapterSet, AdapterStack, EmbeddingChange, LinearChange, Module, NormChange,
-};
+use ragtune_core::adapters::{AdapterBase, AdapterError, AdapterSet, AdapterStack, EmbeddingChange};
 use ragtune_core::device;
-use ragtune_core::kernels::LinearWeight;
 use ragtune_core::models::layered::{Layered, Tokens};
 use ragtune_core::models::{Decoder, EncoderModel};
 use ragtune_core::nn::{Context, Segments};
@@ -68,43 +68,6 @@ fn assert_close(found: &[f32], expected: &[f32], what: &str) {
 
 fn stack(set: &Arc<AdapterSet>) -> AdapterStack {
     AdapterStack::base().with(Arc::clone(set), 1.0)
-}
-
-/// A set that changes every weight of a model.
-fn everything(base: &impl AdapterBase) -> AdapterSet {
-    base.modules()
-        .into_iter()
-        .fold(AdapterSet::new(), |set, module| match module {
-            Module::Linear(layer) => {
-                let change = LinearChange {
-                    weight: Some(LinearWeight::new(layer.weight() * 1.1 + 0.01)),
-                    bias: layer.bias().map(|bias| bias.clone() * 0.9 - 0.01),
-                    ..LinearChange::default()
-                };
-                set.with_linear(layer.slot(), change)
-            }
-            Module::Embedding(table) => {
-                let weight = Some(table.weight() * 0.9 + 0.01);
-                set.with_embedding(
-                    table.slot(),
-                    EmbeddingChange {
-                        weight,
-                        ..EmbeddingChange::default()
-                    },
-                )
-            }
-            Module::LayerNorm(norm) => {
-                let (weight, bias) = (norm.weight().clone() * 0.8, norm.bias().clone() + 0.1);
-                set.with_norm(
-                    norm.slot(),
-                    NormChange {
-                        weight: Some(weight),
-                        bias: Some(bias),
-                    },
-                )
-            }
-            other => panic!("{other:?}"),
-        })
 }
 
 #[test]

@@ -235,7 +235,7 @@ impl ModuleShapes {
     }
 
     /// The path by which PEFT knows the module at a slot, as adapters are written.
-    pub(super) fn path<'s>(&'s self, slot: &'s str) -> &'s str {
+    pub(crate) fn path<'s>(&'s self, slot: &'s str) -> &'s str {
         let written = self.prefix.as_ref().is_some_and(|prefix| prefix.written);
         match self.get(slot) {
             Some(shape) if shape.is_output => OUTPUT,

@@ -1,13 +1,12 @@
 //! Folding adapters into the weights of a model, and taking them out again.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use burn::tensor::Tensor;
 
-use super::base::{AdapterBase, ModuleMut};
+use super::base::{AdapterBase, Module, ModuleMut};
 use super::{AdapterStack, LinearChange};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::kernels::LinearWeight;
 use crate::models::{CausalLm, Decoder};
 use crate::nn::{Embedding, LayerNorm, Linear, RmsNorm};
@@ -54,7 +53,7 @@ impl CausalLm {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Adapter`] when an adapter is for another base.
+    /// [`crate::Error::Adapter`] when an adapter is for another base.
     pub fn merge(&mut self, stack: &AdapterStack) -> Result<Merge> {
         self.decoder_mut().merge(stack)
     }
@@ -62,7 +61,7 @@ impl CausalLm {
     /// Takes out what was folded in last: low-rank updates are subtracted, which restores weights up to rounding.
     ///
     /// # Errors
-    /// [`Error::Adapter`] when the merge is of a model of other shapes.
+    /// [`crate::Error::Adapter`] when the merge is of a model of other shapes.
     pub fn unmerge(&mut self, merge: Merge) -> Result<()> {
         self.decoder_mut().unmerge(merge)
     }
@@ -74,7 +73,7 @@ impl Decoder {
     /// # Errors
     /// As [`CausalLm::merge`].
     pub fn merge(&mut self, stack: &AdapterStack) -> Result<Merge> {
-        self.check(stack)?;
+        stack.check(self.module_shapes())?;
         let tied = self.shape().tie_word_embeddings;
         let mut originals = Vec::new();
         let mut unties = false;
@@ -110,7 +109,8 @@ impl Decoder {
                 _ => {}
             }
         }
-        self.set_tied(tied && !unties);
+        // Trained together, the two are still one.
+        self.set_tied(tied && (!unties || self.has_one_table()));
         Ok(Merge {
             stack: stack.clone(),
             tied,
@@ -128,7 +128,7 @@ impl Decoder {
             tied,
             originals,
         } = merge;
-        self.check(&stack)?;
+        stack.check(self.module_shapes())?;
         let mut originals = originals.into_iter();
         for module in self.modules_mut() {
             let slot = match &module {
@@ -153,19 +153,41 @@ impl Decoder {
         self.set_tied(tied);
         Ok(())
     }
-
-    fn check(&self, stack: &AdapterStack) -> Result<()> {
-        for (set, _) in stack.sets() {
-            set.check(self.module_shapes()).map_err(|source| Error::Adapter {
-                path: PathBuf::from("in memory"),
-                source,
-            })?;
-        }
-        Ok(())
-    }
 }
 
 impl AdapterStack {
+    /// The weight of a module with all changes, in the order of checkpoints. A whole weight is given as it is.
+    pub(crate) fn merged_weight(&self, module: Module<'_>) -> Vec<f32> {
+        match module {
+            Module::Linear(layer) if self.touches(layer.slot()) => values(self.merged_linear(layer).weight()),
+            Module::Linear(layer) => values(layer.weight()),
+            Module::Embedding(table) if self.touches(table.slot()) => {
+                values(self.merged_embedding(table).weight())
+            }
+            Module::Embedding(table) => values(table.weight()),
+            Module::RmsNorm(norm) => values(self.merged_norm(norm.slot(), (norm.weight(), None)).0),
+            Module::LayerNorm(norm) => values(
+                self.merged_norm(norm.slot(), (norm.weight(), Some(norm.bias())))
+                    .0,
+            ),
+        }
+    }
+
+    /// The bias of a module with all changes; `None` where it has none, and gets none.
+    pub(crate) fn merged_bias(&self, module: Module<'_>) -> Option<Vec<f32>> {
+        match module {
+            Module::Linear(layer) if self.touches(layer.slot()) => {
+                self.merged_linear(layer).bias().cloned().map(values)
+            }
+            Module::Linear(layer) => layer.bias().cloned().map(values),
+            Module::LayerNorm(norm) => self
+                .merged_norm(norm.slot(), (norm.weight(), Some(norm.bias())))
+                .1
+                .map(values),
+            Module::Embedding(_) | Module::RmsNorm(_) => None,
+        }
+    }
+
     /// Whether the changes of a linear layer can be computed back: they are updates, and no more.
     fn is_reversible(&self, slot: &str) -> bool {
         let plain = |change: &LinearChange| {
@@ -181,17 +203,8 @@ impl AdapterStack {
     }
 
     fn merged_linear(&self, layer: &Linear) -> Linear {
-        let parts = (layer.weight(), layer.bias().cloned());
-        let changes = self
-            .sets()
-            .iter()
-            .filter_map(|(set, times)| Some((set.linear(layer.slot())?, *times)));
-        let (weight, bias) = changes
-            .enumerate()
-            .fold(parts, |(weight, bias), (i, (change, times))| {
-                change.merge(layer, weight, bias, (times, i == 0))
-            });
-        layer.with_parts(LinearWeight::new(weight), bias)
+        let (weight, bias) = self.folded(layer);
+        layer.with_parts(weight, bias)
     }
 
     fn unmerged_linear(&self, layer: &Linear) -> Linear {
@@ -218,4 +231,9 @@ impl AdapterStack {
             });
         Embedding::new(table.slot(), merged)
     }
+}
+
+/// The numbers of a tensor in row-major order.
+fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+    tensor.into_data().iter::<f32>().collect()
 }

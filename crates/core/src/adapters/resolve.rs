@@ -51,16 +51,18 @@ impl AdapterConfig {
         let target = Target::new(self)?;
         let mut targets = Vec::new();
         for (slot, shape) in shapes.iter() {
-            if target.includes(slot, shape)? != Some(true) {
+            // An output layer goes by both of its names; the others have one.
+            let path = if shape.is_output { slot } else { shapes.path(slot) };
+            if target.includes(path, shape)? != Some(true) {
                 continue;
             }
-            let (rank, alpha) = target.rank_and_alpha(slot, shape.is_output)?;
+            let (rank, alpha) = target.rank_and_alpha(path, shape.is_output)?;
             targets.push(ResolvedTarget {
                 slot: slot.to_owned(),
                 shape,
                 rank,
                 scaling: self.scaling(rank, alpha),
-                is_feedforward: target.is_feedforward(slot, shape)?,
+                is_feedforward: target.is_feedforward(path, shape)?,
             });
         }
         Ok(targets)

@@ -3,12 +3,14 @@
 //! Letters: `t` tokens, `i` input width, `o` output width, `h` hidden width.
 
 use std::ops::Range;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use burn::tensor::Tensor;
 
-use super::AdapterSet;
 use super::change::Output;
+use super::{AdapterSet, ModuleShapes};
+use crate::error::{Error, Result};
 use crate::kernels::LinearWeight;
 use crate::nn::{Context, Embedding, Linear};
 
@@ -58,6 +60,28 @@ impl AdapterStack {
     #[must_use]
     pub fn touches(&self, slot: &str) -> bool {
         self.sets.iter().any(|(set, _)| set.touches(slot))
+    }
+
+    /// Whether all adapters are for a base of these modules.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Adapter`] names the module that does not fit.
+    pub(crate) fn check(&self, base: &Arc<ModuleShapes>) -> Result<()> {
+        self.sets.iter().try_for_each(|(set, _)| {
+            set.check(base).map_err(|source| Error::Adapter {
+                path: PathBuf::from("in memory"),
+                source,
+            })
+        })
+    }
+
+    /// Feeds what the adapters change to a hash; nothing for the base model.
+    pub(crate) fn hash_into(&self, hasher: &mut blake3::Hasher) {
+        for (set, weight) in &self.sets {
+            hasher.update(&weight.to_le_bytes());
+            set.hash_into(hasher);
+        }
     }
 
     /// The output of a linear layer, changed for each text by its adapters; `y` is the base's where it is known.

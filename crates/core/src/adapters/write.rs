@@ -46,6 +46,17 @@ impl AdapterSet {
         write(&path, &json)
     }
 
+    /// Feeds all tensors, with what scales them, to a hash.
+    pub(super) fn hash_into(&self, hasher: &mut blake3::Hasher) {
+        for (name, (shape, bytes)) in self.tensors(&BTreeSet::new()) {
+            hasher.update(format!("{name}\0{shape:?}\0").as_bytes());
+            hasher.update(&bytes);
+        }
+        for update in self.updates() {
+            hasher.update(&update.scaling.to_le_bytes());
+        }
+    }
+
     /// The content of `adapter_model.safetensors`.
     fn to_safetensors(&self, path: &Path, stacked: StackedUpdates) -> Result<Vec<u8>> {
         let mut tensors = self.tensors(&stacked.slots);

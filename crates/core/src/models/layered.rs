@@ -100,6 +100,43 @@ pub trait Layered: AdapterBase + Send + Sync {
     }
 }
 
+/// Makes a model layered through the transformer that it holds in a field.
+macro_rules! layered_through {
+    ($model:ty, $($field:ident).+) => {
+        impl $crate::models::layered::Layered for $model {
+            fn num_layers(&self) -> usize {
+                self.$($field).+.num_layers()
+            }
+
+            fn enter(
+                &self,
+                tokens: &$crate::models::layered::Tokens,
+                context: &$crate::nn::Context,
+            ) -> $crate::Result<$crate::models::layered::LayerState> {
+                self.$($field).+.enter(tokens, context)
+            }
+
+            fn layer(
+                &self,
+                index: usize,
+                state: $crate::models::layered::LayerState,
+                context: &$crate::nn::Context,
+            ) -> $crate::Result<$crate::models::layered::LayerState> {
+                self.$($field).+.layer(index, state, context)
+            }
+
+            fn leave(
+                &self,
+                state: $crate::models::layered::LayerState,
+                context: &$crate::nn::Context,
+            ) -> $crate::Result<burn::tensor::Tensor<2>> {
+                self.$($field).+.leave(state, context)
+            }
+        }
+    };
+}
+pub(super) use layered_through;
+
 impl LayerState {
     pub(super) fn new(streams: Vec<Tensor<2>>, shared: Shared) -> Self {
         Self {

@@ -13,7 +13,9 @@ mod config_file;
 mod cross_encoder;
 mod decoder;
 mod encoder;
+mod heads;
 pub mod layered;
+mod saving;
 mod sentence;
 mod tokenizer;
 
@@ -24,6 +26,10 @@ pub use decoder::{
     RopeRegime,
 };
 pub use encoder::{EncoderConfig, EncoderModel, FAMILIES};
+pub use heads::{
+    AnswerSpan, Classification, HeadPooling, Labels, NewHead, ProblemType, SequenceClassifier, SpanOptions,
+    SpanReader, SpanReading, TokenClassifier, WordTag,
+};
 pub use layered::{LayerState, Layered};
 pub use sentence::{Encoder, PoolingMode, SentenceModule};
-pub use tokenizer::{Detokenizer, Encoded, TextTokenizer, Tokens};
+pub use tokenizer::{Detokenizer, Encoded, PairWindow, TextTokenizer, Tokens, WordWindow};

@@ -6,6 +6,7 @@
 mod decode;
 mod prompt;
 mod vocabulary;
+mod windows;
 
 use std::path::PathBuf;
 
@@ -20,6 +21,7 @@ use crate::weights::ModelFiles;
 
 pub use decode::Detokenizer;
 pub use prompt::Tokens;
+pub use windows::{PairWindow, WordWindow};
 
 /// Bytes of text that are tokenized at first for every token that is kept.
 const BYTES_PER_TOKEN: usize = 16;

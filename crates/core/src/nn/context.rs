@@ -146,6 +146,12 @@ impl Context {
         }
     }
 
+    /// The same circumstances for one row of each text, such as its pooled vector.
+    #[must_use]
+    pub fn per_text(&self) -> Self {
+        self.with_segments(Segments::from_lengths(vec![1; self.segments.len()]))
+    }
+
     /// The same circumstances for some of the tokens, named by rising packed indices.
     #[must_use]
     pub fn gathered(&self, tokens: &[usize]) -> Self {

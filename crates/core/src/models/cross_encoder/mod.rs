@@ -1,6 +1,5 @@
 //! Rerankers: a classification head over an encoder that reads question and passage together.
 
-mod head;
 mod model;
 
 pub use model::CrossEncoder;

@@ -1,20 +1,19 @@
 //! Question and passage to a probability of relevance.
-//!
-//! Letters: `t` tokens of a batch, `b` pairs of a batch, `h` hidden width, `c` classes.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use burn::tensor::Device;
+use burn::tensor::{Device, Tensor};
 
-use super::super::batch::{Batching, in_pool};
 use super::super::encoder::{EncoderConfig, EncoderModel};
-use super::super::sentence::{first_tokens, max_length, to_host, transformer_files};
+use super::super::heads::{Classification, HeadPooling, Labels, NewHead, ProblemType, SequenceClassifier};
+use super::super::layered::layered_through;
 use super::super::tokenizer::{Encoded, TextTokenizer};
-use super::head::ClassificationHead;
+use crate::adapters::{AdapterBase, AdapterStack, Module, ModuleShapes};
 use crate::error::{Error, Result};
-use crate::nn::{Context, Segments};
+use crate::nn::Context;
 use crate::text::Reranker;
-use crate::weights::{LoadReport, ModelFiles};
+use crate::weights::{FloatType, LoadReport, ModelFiles};
 
 /// A reranker from a sequence-classification checkpoint with one class (relevance, by the sigmoid) or two (the second
 /// one's share of the softmax).
@@ -31,14 +30,10 @@ use crate::weights::{LoadReport, ModelFiles};
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct CrossEncoder {
-    tokenizer: TextTokenizer,
-    model: EncoderModel,
-    classifier: ClassificationHead,
-    max_length: usize,
-    batching: Batching,
-    report: LoadReport,
+    classifier: SequenceClassifier,
+    adapters: AdapterStack,
 }
 
 impl CrossEncoder {
@@ -56,51 +51,82 @@ impl CrossEncoder {
     /// As [`super::super::Encoder::from_files`], and [`Error::Config`] when the head has other than one or two
     /// classes.
     pub fn from_files(files: &ModelFiles, device: &Device) -> Result<Self> {
-        let files = transformer_files(files)?;
-        let (family, config) = EncoderModel::family(&files)?;
-        if !(1..=2).contains(&config.num_labels) {
+        let classifier = SequenceClassifier::from_files(files, device)?;
+        let classes = classifier.labels().len();
+        if !(1..=2).contains(&classes) {
             return Err(Error::Config {
-                path: config.path,
+                path: classifier.encoder().shape().path.clone(),
                 field: "num_labels (or id2label)".to_owned(),
-                found: config.num_labels.to_string(),
+                found: classes.to_string(),
                 expected: "1 (relevance) or 2 (irrelevant, relevant)".to_owned(),
             });
         }
-        let mut tokenizer = TextTokenizer::load(&files)?;
-        let (max_length, do_lower_case) = max_length(&files, &tokenizer, &config)?;
-        if do_lower_case {
-            tokenizer = tokenizer.lower_cased()?;
-        }
-        tokenizer.check_ids("embeddings.word_embeddings", config.vocab_size)?;
-        let ((model, classifier), report) = files.checkpoint()?.load(device, |loader| {
-            let bare = EncoderModel::loader(loader);
-            let model = EncoderModel::load(&config, loader)?;
-            let head = ClassificationHead::load(&config, &family.head, loader, &bare)?;
-            Ok((model, head))
-        })?;
         Ok(Self {
-            tokenizer,
-            model,
             classifier,
-            max_length,
-            batching: Batching::on(device),
-            report,
+            adapters: AdapterStack::base(),
         })
+    }
+
+    /// Loads the encoder of a folder, and puts a head of one class on it that nobody trained yet; see
+    /// [`SequenceClassifier::with_new_head`].
+    ///
+    /// # Errors
+    /// As [`SequenceClassifier::with_new_head`].
+    pub fn with_new_head(folder: impl Into<PathBuf>, seed: u64, device: &Device) -> Result<Self> {
+        let head = NewHead::new(Labels::new(["LABEL_0"])?)
+            .with_problem_type(ProblemType::Regression)
+            .with_pooling(HeadPooling::FirstToken)
+            .with_seed(seed);
+        Ok(Self {
+            classifier: SequenceClassifier::with_new_head(folder, &head, device)?,
+            adapters: AdapterStack::base(),
+        })
+    }
+
+    /// The same reranker with adapters in every pass.
+    ///
+    /// # Errors
+    /// [`Error::Adapter`] when one is for another base.
+    pub fn with_adapters(mut self, adapters: AdapterStack) -> Result<Self> {
+        adapters.check(self.module_shapes())?;
+        self.adapters = adapters;
+        Ok(self)
     }
 
     /// What became of the checkpoint's tensors.
     pub fn report(&self) -> &LoadReport {
-        &self.report
+        self.classifier.report()
     }
 
     /// The shape of the transformer.
     pub fn config(&self) -> &EncoderConfig {
-        self.model.shape()
+        self.classifier.encoder().shape()
+    }
+
+    /// The transformer.
+    pub fn encoder(&self) -> &Arc<EncoderModel> {
+        self.classifier.encoder()
+    }
+
+    /// The tokenizer.
+    pub fn tokenizer(&self) -> &Arc<TextTokenizer> {
+        self.classifier.tokenizer()
+    }
+
+    /// The classifier that this is.
+    pub fn classifier(&self) -> &SequenceClassifier {
+        &self.classifier
+    }
+
+    /// The slots of the head's own modules.
+    #[must_use]
+    pub fn heads(&self) -> Vec<&str> {
+        self.classifier.heads()
     }
 
     /// Tokens after which a pair is cut, special tokens included.
     pub fn max_seq_length(&self) -> usize {
-        self.max_length
+        self.classifier.max_seq_length()
     }
 
     /// What the head says of each passage before it becomes a probability, one number for each class.
@@ -108,45 +134,69 @@ impl CrossEncoder {
     /// # Errors
     /// As [`Reranker::score`].
     pub fn logits(&self, query: &str, passages: &[&str]) -> Result<Vec<Vec<f32>>> {
-        let encoded = self.tokenizer.encode_pairs(query, passages, self.max_length)?;
-        let lengths: Vec<usize> = encoded.iter().map(|pair| pair.ids.len()).collect();
-        let mut logits = vec![Vec::new(); passages.len()];
-        let compute = |batch: &[usize]| {
-            let members: Vec<&Encoded> = batch.iter().map(|&i| &encoded[i]).collect();
-            self.forward(&members)
-        };
-        let batches = in_pool(|| self.batching.run(&lengths, compute))?;
-        for (batch, rows) in &batches {
-            for (&i, row) in batch.iter().zip(rows.chunks_exact(self.config().num_labels)) {
-                logits[i] = row.to_vec();
-            }
-        }
-        Ok(logits)
+        let max_length = self.max_seq_length();
+        let encoded = self.tokenizer().encode_pairs(query, passages, max_length)?;
+        let found = self.classifier.classify_tokens(&encoded, &self.adapters)?;
+        Ok(found.into_iter().map(|found| found.logits).collect())
     }
 
-    /// The logits of one batch, `[b, c]` row by row.
-    fn forward(&self, batch: &[&Encoded]) -> Result<Vec<f32>> {
-        let context = Context::new(Segments::from_lengths(batch.iter().map(|pair| pair.ids.len())));
-        let ids: Vec<u32> = batch.iter().flat_map(|pair| &pair.ids).copied().collect();
-        let type_ids: Vec<u32> = batch.iter().flat_map(|pair| &pair.type_ids).copied().collect();
-        let x = self.model.forward(&ids, &type_ids, &context)?; // [t, h]
-        let x = first_tokens(&x, context.segments()); // [b, h]
-        to_host(self.classifier.forward(x, &context))
+    /// The relevance of pairs of question and passage, with other adapters than the reranker's own.
+    ///
+    /// # Errors
+    /// As [`Reranker::score`], and [`Error::Adapter`] for adapters of another base.
+    pub fn score_pairs(&self, pairs: &[(&str, &str)], adapters: &AdapterStack) -> Result<Vec<f32>> {
+        let encoded: Vec<Encoded> = self.classifier.tokenize_pairs(pairs)?;
+        let found: Vec<Classification> = self.classifier.classify_tokens(&encoded, adapters)?;
+        Ok(found.iter().map(|found| relevance(&found.logits)).collect())
+    }
+
+    /// The head on the encoder's hidden states; see [`SequenceClassifier::logits`].
+    ///
+    /// # Shapes
+    /// `hidden [t, h] -> [b, c]`.
+    pub fn head_logits(&self, hidden: &Tensor<2>, context: &Context) -> Tensor<2> {
+        self.classifier.logits(hidden, context)
+    }
+
+    /// Writes the reranker, with what adapters make of it, as a folder that ragtune, transformers and
+    /// sentence-transformers (`CrossEncoder`) load; see [`SequenceClassifier::save`].
+    ///
+    /// # Errors
+    /// As [`SequenceClassifier::save`].
+    pub fn save(&self, folder: impl AsRef<Path>, adapters: &AdapterStack, dtype: FloatType) -> Result<()> {
+        self.classifier.save(folder, adapters, dtype)
+    }
+}
+
+layered_through!(CrossEncoder, classifier);
+
+impl AdapterBase for CrossEncoder {
+    fn module_shapes(&self) -> &Arc<ModuleShapes> {
+        self.classifier.module_shapes()
+    }
+
+    fn modules(&self) -> Vec<Module<'_>> {
+        self.classifier.modules()
+    }
+
+    fn device(&self) -> &Device {
+        self.classifier.device()
     }
 }
 
 impl Reranker for CrossEncoder {
     fn score(&self, query: &str, passages: &[&str]) -> Result<Vec<f32>> {
         let logits = self.logits(query, passages)?;
-        // The softmax of two classes is the sigmoid of their difference.
-        let margin = |logits: &Vec<f32>| match logits.as_slice() {
-            [relevant] => *relevant,
-            [irrelevant, relevant] => relevant - irrelevant,
-            _ => f32::NEG_INFINITY,
-        };
-        Ok(logits
-            .iter()
-            .map(|logits| 1.0 / (1.0 + (-margin(logits)).exp()))
-            .collect())
+        Ok(logits.iter().map(|logits| relevance(logits)).collect())
     }
+}
+
+/// The probability of relevance. The softmax of two classes is the sigmoid of their difference.
+fn relevance(logits: &[f32]) -> f32 {
+    let margin = match logits {
+        [relevant] => *relevant,
+        [irrelevant, relevant] => relevant - irrelevant,
+        _ => f32::NEG_INFINITY,
+    };
+    1.0 / (1.0 + (-margin).exp())
 }

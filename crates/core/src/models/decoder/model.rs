@@ -2,7 +2,6 @@
 //!
 //! Letters: `t` tokens of all texts, `h` hidden width, `v` vocabulary, `s` chosen tokens.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
@@ -259,6 +258,12 @@ impl Decoder {
         self.config.tie_word_embeddings = tied;
     }
 
+    /// Whether the output layer's weight equals the table of words.
+    pub(crate) fn has_one_table(&self) -> bool {
+        let (table, head) = (self.embed_tokens.weight(), self.lm_head.weight());
+        table.dims() == head.dims() && table.into_data() == head.into_data()
+    }
+
     /// As [`Decoder::forward_cached`] where a text has grown beyond the rotation of its cached keys: all texts of the
     /// pass are computed from their first token on.
     fn forward_anew(&self, ids: &[u32], caches: &mut [&mut KvCache], context: &Context) -> Result<Tensor<2>> {
@@ -307,14 +312,10 @@ impl Decoder {
 
     /// Refuses adapters that change modules which this model does not have, or has in another shape.
     fn check_adapters(&self, context: &Context) -> Result<()> {
-        let stacks = context.adapter_runs().iter().flat_map(|(_, stack)| stack.sets());
-        for (set, _) in stacks {
-            set.check(&self.shapes).map_err(|source| Error::Adapter {
-                path: PathBuf::from("in memory"),
-                source,
-            })?;
-        }
-        Ok(())
+        context
+            .adapter_runs()
+            .iter()
+            .try_for_each(|(_, stack)| stack.check(&self.shapes))
     }
 
     /// The rotations of this pass, one for each kind that layers name.

@@ -2,7 +2,6 @@
 //!
 //! Letters: `t` tokens of all texts, `h` hidden width.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor};
@@ -15,7 +14,7 @@ use super::families::Family;
 use super::layer::{Layer, LayerBias};
 use super::position_bias::PositionBias;
 use crate::adapters::{AdapterBase, Module, ModuleShapes};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::nn::Context;
 use crate::weights::{Loader, ModelFiles};
 
@@ -91,6 +90,12 @@ impl EncoderModel {
         Ok(model)
     }
 
+    /// Lets adapters of a model with a head pass, of which this is the base.
+    pub(in crate::models) fn under(mut self, shapes: &Arc<ModuleShapes>) -> Self {
+        self.adaptable = Arc::clone(shapes);
+        self
+    }
+
     /// The shape of the model.
     pub fn shape(&self) -> &EncoderConfig {
         &self.config
@@ -147,12 +152,8 @@ impl EncoderModel {
 
     fn begin(&self, ids: &[u32], type_ids: &[u32], context: &Context) -> Result<LayerState> {
         // 1. Adapters of another base are refused by name.
-        let stacks = context.adapter_runs().iter().flat_map(|(_, stack)| stack.sets());
-        for (set, _) in stacks {
-            set.check(&self.adaptable).map_err(|source| Error::Adapter {
-                path: PathBuf::from("in memory"),
-                source,
-            })?;
+        for (_, stack) in context.adapter_runs() {
+            stack.check(&self.adaptable)?;
         }
         // 2. Embeddings, and the bias that all layers share. What adapters change of it flows from layer to layer.
         let mut streams = vec![self.embeddings.forward(ids, type_ids, context)?];

@@ -1,6 +1,7 @@
 //! A linear layer behind the pooling (sentence-transformers 6.2, `modules/dense.py`).
 
 use burn::tensor::{Device, Tensor};
+use serde_json::{Value, json};
 
 use super::super::config_file::ConfigFile;
 use crate::error::{Error, Result};
@@ -12,7 +13,7 @@ const MAX_FEATURES: usize = 1 << 16;
 const ACTIVATIONS: &[&str] = &["Identity", "Tanh", "ReLU", "GELU", "SiLU"];
 
 /// A linear layer and its non-linearity.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Dense {
     linear: Linear,
     activation: Option<Activation>,
@@ -22,6 +23,7 @@ impl Dense {
     /// Reads a dense module's folder; also gives the checkpoint, for the fingerprint.
     pub(super) fn load(
         files: &ModelFiles,
+        slot: &str,
         in_features: usize,
         device: &Device,
     ) -> Result<(Self, Checkpoint, LoadReport)> {
@@ -48,9 +50,38 @@ impl Dense {
                 true => Some(loader.tensor("linear.bias", [out_features])?),
                 false => None,
             };
-            Linear::new("linear", weight, bias)
+            Linear::new(slot, weight, bias)
         })?;
         Ok((Self { linear, activation }, checkpoint, report))
+    }
+
+    /// A layer without non-linearity.
+    pub(super) fn new(linear: Linear) -> Self {
+        Self {
+            linear,
+            activation: None,
+        }
+    }
+
+    pub(super) fn linear(&self) -> &Linear {
+        &self.linear
+    }
+
+    /// The module's `config.json`.
+    pub(super) fn to_json(&self) -> Value {
+        let class = match self.activation {
+            None => "torch.nn.modules.linear.Identity",
+            Some(Activation::Tanh) => "torch.nn.modules.activation.Tanh",
+            Some(Activation::Relu) => "torch.nn.modules.activation.ReLU",
+            Some(Activation::Silu) => "torch.nn.modules.activation.SiLU",
+            Some(_) => "torch.nn.modules.activation.GELU",
+        };
+        json!({
+            "in_features": self.linear.in_features(),
+            "out_features": self.linear.out_features(),
+            "bias": self.linear.bias().is_some(),
+            "activation_function": class,
+        })
     }
 
     pub(super) fn out_features(&self) -> usize {

@@ -9,17 +9,16 @@ use burn::tensor::{Device, Tensor};
 
 use super::super::batch::{Batching, in_pool};
 use super::super::encoder::{EncoderConfig, EncoderModel};
-use super::super::layered::{LayerState, Layered, Tokens};
+use super::super::layered::layered_through;
 use super::super::tokenizer::{Encoded, TextTokenizer};
-use super::folder::{Head, Step, max_length, transformer_files};
-use crate::adapters::{AdapterBase, Module, ModuleShapes};
+use super::folder::{max_length, transformer_files};
+use super::head::SentenceHead;
+use crate::adapters::{AdapterBase, AdapterStack, Module, ModuleShapes};
 use crate::error::{Error, Result};
 use crate::nn::{Context, Segments};
 use crate::text::{Embedder, Embeddings, Role, TokenCount};
 use crate::weights::{LoadReport, ModelFiles};
 
-/// The shortest vectors that are divided by their length; shorter ones are divided by this, as torch's `normalize`.
-const MIN_NORM: f64 = 1e-12;
 /// Changes when the same files come to give other vectors.
 const FORMAT: &[u8] = b"ragtune encoder 1 f32";
 
@@ -43,9 +42,13 @@ const FORMAT: &[u8] = b"ragtune encoder 1 f32";
 /// ```
 #[derive(Debug)]
 pub struct Encoder {
+    files: ModelFiles,
     tokenizer: TextTokenizer,
-    model: EncoderModel,
-    head: Head,
+    model: Arc<EncoderModel>,
+    head: SentenceHead,
+    shapes: Arc<ModuleShapes>,
+    adapters: AdapterStack,
+    prefix: &'static str,
     max_length: usize,
     /// Tokens of the special tokens and the longer prompt.
     reserved: usize,
@@ -72,7 +75,7 @@ impl Encoder {
     /// [`Error::Tokenizer`], and [`Error::UnknownId`] when tokenizer and weights do not belong together.
     pub fn from_files(files: &ModelFiles, device: &Device) -> Result<Self> {
         let transformer = transformer_files(files)?;
-        let config = EncoderModel::config(&transformer)?;
+        let (family, config) = EncoderModel::family(&transformer)?;
         let mut tokenizer = TextTokenizer::load(&transformer)?;
         let (max_length, do_lower_case) = max_length(&transformer, &tokenizer, &config)?;
         if do_lower_case {
@@ -88,13 +91,22 @@ impl Encoder {
         let checkpoint = transformer.checkpoint()?;
         let (model, mut report) = checkpoint.load(device, |loader| EncoderModel::load(&config, loader))?;
         checkpoint.hash_into(&report.applied, &mut hasher);
-        let (head, head_report) = Head::load(files, config.hidden_size, device, &mut hasher)?;
+        let (head, head_report) = SentenceHead::load(files, config.hidden_size, device, &mut hasher)?;
         report.absorb(head_report, "");
 
+        let mut modules = model.modules();
+        modules.extend(head.linears().map(Module::Linear));
+        let inside = |slot: &str| model.module_shapes().get(slot).is_some();
+        let shapes = ModuleShapes::new(&modules, |_| false, None).with_optional_prefix(family.prefix, inside);
+        let shapes = Arc::new(shapes);
         let encoder = Self {
+            files: files.clone(),
             tokenizer,
-            model,
+            model: Arc::new(model.under(&shapes)),
             head,
+            shapes,
+            adapters: AdapterStack::base(),
+            prefix: family.prefix,
             max_length,
             reserved: 0,
             batching: Batching::on(device),
@@ -127,9 +139,21 @@ impl Encoder {
         let mut hasher = blake3::Hasher::new();
         hasher.update(self.fingerprint.as_bytes());
         hasher.update(format!("max_seq_length {max_seq_length}").as_bytes());
+        self.adapters.hash_into(&mut hasher);
         let hash = hasher.finalize().to_hex();
         self.id = format!("{}-{}", self.config().model_type, &hash[..32]);
         Ok(self)
+    }
+
+    /// The same encoder with adapters in every pass; its id changes with them.
+    ///
+    /// # Errors
+    /// [`Error::Adapter`] when one is for another base.
+    pub fn with_adapters(mut self, adapters: AdapterStack) -> Result<Self> {
+        adapters.check(&self.shapes)?;
+        self.adapters = adapters;
+        let max_seq_length = self.max_length;
+        self.with_max_seq_length(max_seq_length)
     }
 
     /// The same encoder with batches of at most so many tokens (or one text): 512 on the CPU, where each thread computes
@@ -156,6 +180,30 @@ impl Encoder {
     /// The shape of the transformer.
     pub fn config(&self) -> &EncoderConfig {
         self.model.shape()
+    }
+
+    /// The transformer.
+    pub fn model(&self) -> &Arc<EncoderModel> {
+        &self.model
+    }
+
+    /// The files that the encoder was loaded from.
+    pub(super) fn files(&self) -> &ModelFiles {
+        &self.files
+    }
+
+    /// The prefix of the bare model's tensors in its family.
+    pub(super) fn prefix(&self) -> &str {
+        self.prefix
+    }
+
+    pub(super) fn head(&self) -> &SentenceHead {
+        &self.head
+    }
+
+    /// The adapters of every pass.
+    pub fn adapters(&self) -> &AdapterStack {
+        &self.adapters
     }
 
     /// Tokens after which a text is cut, special tokens and prompt included.
@@ -186,6 +234,19 @@ impl Encoder {
     /// # Errors
     /// [`Error::UnknownId`] and [`Error::Dimension`] for tokens that are not of this encoder, and errors of the device.
     pub fn embed_tokens(&self, texts: &[Encoded], role: Role) -> Result<Embeddings> {
+        self.embed_tokens_with(texts, role, &self.adapters)
+    }
+
+    /// As [`Encoder::embed_tokens`], with other adapters than the encoder's own.
+    ///
+    /// # Errors
+    /// As [`Encoder::embed_tokens`], and [`Error::Adapter`] when an adapter is for another base.
+    pub fn embed_tokens_with(
+        &self,
+        texts: &[Encoded],
+        role: Role,
+        adapters: &AdapterStack,
+    ) -> Result<Embeddings> {
         let skip = self.skipped(self.head.prompts.of(role))?;
         let lengths: Vec<usize> = texts.iter().map(|text| text.ids.len()).collect();
         let dim = self.dim();
@@ -194,7 +255,7 @@ impl Encoder {
             // Without special tokens an empty text has no token, and zeros for a vector.
             match members.iter().all(|text| text.ids.is_empty()) {
                 true => Ok(vec![0.0; members.len() * dim]),
-                false => to_host(self.forward(&members, skip)?),
+                false => to_host(self.forward(&members, skip, adapters)?),
             }
         };
         let batches = in_pool(|| self.batching.run(&lengths, compute))?;
@@ -209,19 +270,8 @@ impl Encoder {
         Embeddings::new(dim, data, truncated)
     }
 
-    /// The vectors of one batch.
-    ///
-    /// # Shapes
-    /// `-> [b, dim]`.
-    fn forward(&self, batch: &[&Encoded], skip: usize) -> Result<Tensor<2>> {
-        let context = Context::new(Segments::from_lengths(batch.iter().map(|text| text.ids.len())));
-        let ids: Vec<u32> = batch.iter().flat_map(|text| &text.ids).copied().collect();
-        let type_ids: Vec<u32> = batch.iter().flat_map(|text| &text.type_ids).copied().collect();
-        let x = self.model.forward(&ids, &type_ids, &context)?; // [t, h]
-        Ok(self.pool(&x, skip, &context))
-    }
-
-    /// The vectors of texts from the hidden states of their tokens, which [`Layered::hidden`] gives: pooling and what the
+    /// The vectors of texts from the hidden states of their tokens, which
+    /// [`Layered::hidden`](crate::models::Layered::hidden) gives: pooling and what the
     /// folder's modules do behind it. What is computed from tensors that record gradients records them.
     ///
     /// # Shapes
@@ -231,25 +281,20 @@ impl Encoder {
     /// [`Error::Tokenizer`] when the tokenizer fails on the prompt of the role.
     pub fn pooled(&self, hidden: &Tensor<2>, role: Role, context: &Context) -> Result<Tensor<2>> {
         let skip = self.skipped(self.head.prompts.of(role))?;
-        Ok(self.pool(hidden, skip, context))
+        Ok(self.head.forward(hidden, skip, context))
     }
 
-    fn pool(&self, hidden: &Tensor<2>, skip: usize, context: &Context) -> Tensor<2> {
-        let mut x = self.head.pooling.forward(hidden, context.segments(), skip); // [b, h of each pooling mode]
-        for step in &self.head.steps {
-            x = match step {
-                Step::Dense(dense) => dense.forward(x, context),
-                Step::Normalize => {
-                    let norm = x.clone().square().sum_dim(1).sqrt().clamp_min(MIN_NORM); // [b, 1]
-                    x / norm
-                }
-            };
-        }
-        let [b, _] = x.dims();
-        match self.head.truncate_dim {
-            Some(_) => x.slice([0..b, 0..self.head.dim]),
-            None => x,
-        }
+    /// The vectors of one batch.
+    ///
+    /// # Shapes
+    /// `-> [b, dim]`.
+    fn forward(&self, batch: &[&Encoded], skip: usize, adapters: &AdapterStack) -> Result<Tensor<2>> {
+        let context = Context::new(Segments::from_lengths(batch.iter().map(|text| text.ids.len())))
+            .with_adapters(vec![adapters.clone(); batch.len()]);
+        let ids: Vec<u32> = batch.iter().flat_map(|text| &text.ids).copied().collect();
+        let type_ids: Vec<u32> = batch.iter().flat_map(|text| &text.type_ids).copied().collect();
+        let hidden = self.model.forward(&ids, &type_ids, &context)?; // [t, h]
+        Ok(self.head.forward(&hidden, skip, &context))
     }
 
     /// The first tokens of each text that are not pooled.
@@ -258,39 +303,6 @@ impl Encoder {
             return Ok(0);
         }
         self.tokenizer.prefix_tokens(prompt, self.max_length)
-    }
-}
-
-/// The modules of the transformer; dense layers behind the pooling are not among them.
-impl AdapterBase for Encoder {
-    fn module_shapes(&self) -> &Arc<ModuleShapes> {
-        self.model.module_shapes()
-    }
-
-    fn modules(&self) -> Vec<Module<'_>> {
-        self.model.modules()
-    }
-
-    fn device(&self) -> &Device {
-        self.model.device()
-    }
-}
-
-impl Layered for Encoder {
-    fn num_layers(&self) -> usize {
-        self.model.num_layers()
-    }
-
-    fn enter(&self, tokens: &Tokens, context: &Context) -> Result<LayerState> {
-        self.model.enter(tokens, context)
-    }
-
-    fn layer(&self, index: usize, state: LayerState, context: &Context) -> Result<LayerState> {
-        self.model.layer(index, state, context)
-    }
-
-    fn leave(&self, state: LayerState, context: &Context) -> Result<Tensor<2>> {
-        self.model.leave(state, context)
     }
 }
 
@@ -317,6 +329,25 @@ impl Embedder for Encoder {
             Ok(tokens) => TokenCount::Exact(tokens),
             Err(_) => TokenCount::estimate(text),
         }
+    }
+}
+
+layered_through!(Encoder, model);
+
+/// The modules of the transformer, then the dense layers behind the pooling.
+impl AdapterBase for Encoder {
+    fn module_shapes(&self) -> &Arc<ModuleShapes> {
+        &self.shapes
+    }
+
+    fn modules(&self) -> Vec<Module<'_>> {
+        let mut modules = self.model.modules();
+        modules.extend(self.head.linears().map(Module::Linear));
+        modules
+    }
+
+    fn device(&self) -> &Device {
+        AdapterBase::device(&*self.model)
     }
 }
 

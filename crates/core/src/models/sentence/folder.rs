@@ -1,23 +1,19 @@
 //! A sentence-transformers folder: which modules it has, and where.
 
-use burn::tensor::Device;
 use serde::Deserialize;
 
 use super::super::config_file::ConfigFile;
 use super::super::encoder::EncoderConfig;
 use super::super::tokenizer::TextTokenizer;
-use super::dense::Dense;
-use super::pooling::Pooling;
-use super::prompts::Prompts;
 use crate::error::{Error, Result};
-use crate::weights::{LoadReport, ModelFiles};
+use crate::weights::ModelFiles;
 
-const MODULES: &str = "modules.json";
+pub(super) const MODULES: &str = "modules.json";
 const SUPPORTED: &[&str] = &["Transformer (first)", "Pooling", "Dense", "Normalize", "Dropout"];
 /// The longest texts that a configuration may ask for.
-const MAX_SEQ_LENGTH: usize = 1 << 24;
+pub(super) const MAX_SEQ_LENGTH: usize = 1 << 24;
 /// Names that the transformer's own configuration has had.
-const TRANSFORMER_CONFIGS: [&str; 4] = [
+pub(in crate::models) const TRANSFORMER_CONFIGS: [&str; 4] = [
     "sentence_bert_config.json",
     "sentence_roberta_config.json",
     "sentence_distilbert_config.json",
@@ -42,23 +38,6 @@ pub struct SentenceModule {
     pub path: String,
     #[serde(rename = "type")]
     class: String,
-}
-
-/// What follows the transformer.
-#[derive(Debug)]
-pub(super) struct Head {
-    pub(super) pooling: Pooling,
-    pub(super) steps: Vec<Step>,
-    pub(super) prompts: Prompts,
-    pub(super) truncate_dim: Option<usize>,
-    pub(super) dim: usize,
-}
-
-/// A step on pooled vectors.
-#[derive(Debug)]
-pub(super) enum Step {
-    Dense(Box<Dense>),
-    Normalize,
 }
 
 /// The folder of the transformer inside a sentence-transformers folder; the folder itself where there is no
@@ -91,72 +70,6 @@ pub(in crate::models) fn max_length(
     Ok((max_length, limits.1))
 }
 
-impl Head {
-    /// Reads the modules behind the transformer; feeds what their vectors depend on to `hasher`.
-    pub(super) fn load(
-        files: &ModelFiles,
-        hidden_size: usize,
-        device: &Device,
-        hasher: &mut blake3::Hasher,
-    ) -> Result<(Self, LoadReport)> {
-        let mut report = LoadReport::default();
-        let mut pooling = None;
-        let mut steps = Vec::new();
-        let mut dim = hidden_size;
-        for entry in SentenceModule::list(files)?
-            .unwrap_or_default()
-            .into_iter()
-            .skip(1)
-        {
-            let folder = files.sub(&entry.path);
-            match (entry.class(), &pooling) {
-                ("Pooling", None) => {
-                    let remedy = "a Pooling module has its mode there";
-                    let file = ConfigFile::require(&folder, "config.json", remedy)?;
-                    let read = Pooling::read(&file, hidden_size)?;
-                    dim = read.dim(hidden_size);
-                    hasher.update(format!("{read:?}").as_bytes());
-                    pooling = Some(read);
-                }
-                ("Dense", Some(_)) => {
-                    let (dense, checkpoint, loaded) = Dense::load(&folder, dim, device)?;
-                    hasher.update(format!("{:?}", dense.activation()).as_bytes());
-                    checkpoint.hash_into(&loaded.applied, hasher);
-                    dim = dense.out_features();
-                    report.absorb(loaded, &entry.path);
-                    steps.push(Step::Dense(Box::new(dense)));
-                }
-                ("Normalize", Some(_)) => {
-                    hasher.update(b"Normalize");
-                    steps.push(Step::Normalize);
-                }
-                ("Dropout", _) => {}
-                _ => return Err(unsupported(files, entry.class)),
-            }
-        }
-        let pooling = match pooling {
-            Some(pooling) => pooling,
-            None if files.contains(MODULES) => return Err(unsupported(files, "no Pooling".to_owned())),
-            None => Pooling::mean(),
-        };
-        let (mut prompts, mut truncate_dim) = (Prompts::default(), None);
-        if let Some(file) = ConfigFile::read(files, "config_sentence_transformers.json")? {
-            prompts = Prompts::read(&file)?;
-            truncate_dim = file.optional_size("truncate_dim", 1..=MAX_SEQ_LENGTH)?;
-        }
-        let dim = truncate_dim.map_or(dim, |truncated| truncated.min(dim));
-        let head = Self {
-            pooling,
-            steps,
-            prompts,
-            truncate_dim,
-            dim,
-        };
-        hasher.update(format!("{:?} {dim}", head.prompts).as_bytes());
-        Ok((head, report))
-    }
-}
-
 impl SentenceModule {
     /// The modules in their order, the transformer first; `None` for a folder without `modules.json`.
     ///
@@ -185,6 +98,13 @@ impl SentenceModule {
         }
     }
 
+    pub(super) fn new(path: impl Into<String>, class: &str) -> Self {
+        Self {
+            path: path.into(),
+            class: class.to_owned(),
+        }
+    }
+
     /// What it is: `Pooling` of `sentence_transformers.models.Pooling`.
     pub fn class(&self) -> &str {
         self.class
@@ -194,7 +114,7 @@ impl SentenceModule {
     }
 }
 
-fn unsupported(files: &ModelFiles, found: String) -> Error {
+pub(super) fn unsupported(files: &ModelFiles, found: String) -> Error {
     Error::Unsupported {
         path: files.path(MODULES),
         field: "type".to_owned(),

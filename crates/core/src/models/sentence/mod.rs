@@ -3,12 +3,16 @@
 mod dense;
 mod encoder;
 mod folder;
+mod head;
 mod pooling;
 mod prompts;
+mod save;
 
 pub use encoder::Encoder;
 pub(super) use encoder::to_host;
 pub use folder::SentenceModule;
-pub(super) use folder::{max_length, transformer_files};
+pub(super) use folder::{TRANSFORMER_CONFIGS, max_length, transformer_files};
+pub(super) use head::SentenceHead;
 pub use pooling::PoolingMode;
 pub(super) use pooling::first_tokens;
+pub(super) use save::SentenceFolder;

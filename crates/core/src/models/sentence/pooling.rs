@@ -4,6 +4,7 @@
 //! pooling modes.
 
 use burn::tensor::{Tensor, TensorData};
+use serde_json::{Map, Value, json};
 
 use super::super::config_file::ConfigFile;
 use crate::error::{Error, Result};
@@ -55,7 +56,7 @@ const NAMES: &[&str] = &[
 
 /// One or several ways of pooling, side by side.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Pooling {
+pub(in crate::models) struct Pooling {
     modes: Vec<PoolingMode>,
     include_prompt: bool,
 }
@@ -83,6 +84,17 @@ impl Pooling {
             modes: modes(file)?,
             include_prompt: file.flag("include_prompt", true)?,
         })
+    }
+
+    /// A pooling module's `config.json`, in the form that all versions read; several modes come in their old order.
+    pub(super) fn to_json(&self, hidden_size: usize) -> Value {
+        let mut fields = Map::new();
+        fields.insert("word_embedding_dimension".to_owned(), json!(hidden_size));
+        for (_, older, mode) in MODES {
+            fields.insert(older.to_owned(), json!(self.modes.contains(&mode)));
+        }
+        fields.insert("include_prompt".to_owned(), json!(self.include_prompt));
+        Value::Object(fields)
     }
 
     /// Whether the tokens of a prompt are pooled too.

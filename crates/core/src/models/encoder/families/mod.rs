@@ -57,6 +57,23 @@ pub(in crate::models) struct HeadNames {
     pub(in crate::models) out_proj: &'static str,
 }
 
+/// What classes of transformers begin with, by `model_type`.
+const CLASSES: [(&str, &str); 6] = [
+    ("bert", "Bert"),
+    ("distilbert", "DistilBert"),
+    ("mpnet", "MPNet"),
+    ("roberta", "Roberta"),
+    ("xlm-roberta", "XLMRoberta"),
+    ("camembert", "Camembert"),
+];
+
+/// The class in transformers of a model with a head, such as `BertForSequenceClassification`, or of a bare one, for
+/// `Model`.
+pub(in crate::models) fn class_name(model_type: &str, ending: &str) -> String {
+    let class = CLASSES.iter().find(|(family, _)| *family == model_type);
+    format!("{}{ending}", class.map_or(model_type, |(_, class)| class))
+}
+
 impl Family {
     /// The family of a `model_type`; `path` is the file that names it.
     pub(in crate::models) fn named(path: &Path, model_type: &str) -> Result<Self> {

@@ -1,0 +1,172 @@
+//! The layers that make classes of a text's hidden states.
+//!
+//! Letters: `t` tokens of a batch, `b` texts of a batch, `h` hidden width, `p` width of pooled vectors, `c` classes.
+
+use burn::tensor::Tensor;
+
+use super::super::sentence::{SentenceHead, first_tokens};
+use super::body::{Head, HeadLoader};
+use crate::adapters::Module;
+use crate::error::{Error, Result};
+use crate::generation::Random;
+use crate::nn::{Activation, Context, Linear, Segments};
+use crate::weights::{LoadReport, ModelFiles};
+
+/// What a classification head reads of a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum HeadPooling {
+    /// The first token, through a layer of its own: the head of `...ForSequenceClassification` in transformers.
+    FirstToken,
+    /// The vector that a sentence encoder makes of the text (its pooling, and the layers behind it), brought to length 1
+    /// or left as the pooling makes it. One linear layer follows. Such a model is a sentence-transformers folder whose
+    /// last module is that layer.
+    Sentence {
+        /// Whether vectors have length 1.
+        normalised: bool,
+    },
+}
+
+/// A classification head of either kind.
+#[derive(Clone, Debug)]
+pub(super) enum ClassificationHead {
+    /// `out_proj(activation(dense(first token)))`.
+    FirstToken {
+        dense: Linear,
+        dense_in_model: bool,
+        activation: Activation,
+        out_proj: Linear,
+    },
+    /// Pooling and further steps, of which the last is a linear layer.
+    Sentence(SentenceHead),
+}
+
+impl ClassificationHead {
+    /// Takes the head of a checkpoint: of a sentence-transformers folder that ends in a linear layer that one, else the
+    /// family's own.
+    pub(super) fn load(
+        files: &ModelFiles,
+        c: usize,
+        parts: &HeadLoader<'_, '_>,
+    ) -> Result<(Self, LoadReport)> {
+        let h = parts.config.hidden_size;
+        if let Some((head, report)) = SentenceHead::classifier(files, h, parts.device())? {
+            let found = head.dim();
+            return match found == c {
+                true => Ok((Self::Sentence(head), report)),
+                false => Err(Error::Dimension {
+                    what: "the last module of the folder (in classes)".to_owned(),
+                    expected: c,
+                    found,
+                }),
+            };
+        }
+        let names = parts.family.head;
+        let head = Self::FirstToken {
+            dense: parts.linear(names.dense, names.dense_in_model, (h, h))?,
+            dense_in_model: names.dense_in_model,
+            activation: names.activation,
+            out_proj: parts.linear(names.out_proj, false, (h, c))?,
+        };
+        Ok((head, LoadReport::default()))
+    }
+
+    /// A new head. Of the family's own, the first layer is taken where the checkpoint has it, as transformers does.
+    pub(super) fn new(
+        files: &ModelFiles,
+        c: usize,
+        pooling: Option<HeadPooling>,
+        seed: u64,
+        parts: &HeadLoader<'_, '_>,
+    ) -> Result<(Self, LoadReport)> {
+        let h = parts.config.hidden_size;
+        let mut random = Random::new(seed);
+        let is_sentence = SentenceHead::is_folder(files);
+        let pooling = pooling.unwrap_or(match is_sentence {
+            true => HeadPooling::Sentence { normalised: true },
+            false => HeadPooling::FirstToken,
+        });
+        match pooling {
+            HeadPooling::FirstToken => {
+                let names = parts.family.head;
+                let (dense, in_model) = (names.dense, names.dense_in_model);
+                let head = Self::FirstToken {
+                    dense: match parts.contains(dense, in_model) {
+                        true => parts.linear(dense, in_model, (h, h))?,
+                        false => parts.new_linear(dense, (h, h), &mut random)?,
+                    },
+                    dense_in_model: in_model,
+                    activation: names.activation,
+                    out_proj: parts.new_linear(names.out_proj, (h, c), &mut random)?,
+                };
+                Ok((head, LoadReport::default()))
+            }
+            HeadPooling::Sentence { normalised } => {
+                let (body, report) = SentenceHead::pooled(files, h, normalised, parts.device())?;
+                let (slot, p) = (body.next_slot(), body.dim());
+                let head = body.followed_by(parts.new_linear(&slot, (p, c), &mut random)?);
+                Ok((Self::Sentence(head), report))
+            }
+        }
+    }
+
+    /// What the head reads.
+    pub(super) fn pooling(&self) -> HeadPooling {
+        match self {
+            Self::FirstToken { .. } => HeadPooling::FirstToken,
+            Self::Sentence(head) => HeadPooling::Sentence {
+                normalised: head.is_normalised(),
+            },
+        }
+    }
+
+    /// # Shapes
+    /// `[t, h] -> [b, p]`.
+    pub(super) fn pool(&self, hidden: &Tensor<2>, segments: &Segments, context: &Context) -> Tensor<2> {
+        match self {
+            Self::FirstToken { .. } => first_tokens(hidden, segments),
+            Self::Sentence(head) => head.before_last(hidden, segments, context),
+        }
+    }
+
+    /// # Shapes
+    /// `[b, p] -> [b, c]`.
+    pub(super) fn logits(&self, pooled: Tensor<2>, context: &Context) -> Tensor<2> {
+        match self {
+            Self::FirstToken {
+                dense,
+                activation,
+                out_proj,
+                ..
+            } => {
+                let x = dense.forward_activated(pooled, *activation, context); // [b, h]
+                out_proj.forward(x, context)
+            }
+            Self::Sentence(head) => head.last(pooled, context),
+        }
+    }
+}
+
+impl Head for ClassificationHead {
+    fn modules<'a>(&'a self, into: &mut Vec<Module<'a>>) {
+        match self {
+            Self::FirstToken { dense, out_proj, .. } => into.extend([dense, out_proj].map(Module::Linear)),
+            Self::Sentence(head) => into.extend(head.linears().map(Module::Linear)),
+        }
+    }
+
+    fn in_model(&self) -> Option<&str> {
+        match self {
+            Self::FirstToken {
+                dense,
+                dense_in_model: true,
+                ..
+            } => Some(dense.slot()),
+            _ => None,
+        }
+    }
+
+    fn is_apart(&self) -> bool {
+        matches!(self, Self::Sentence(_))
+    }
+}

@@ -1,0 +1,17 @@
+//! Models with a head on an encoder: classes of texts, classes of words, answers in a passage.
+
+mod body;
+mod classification;
+mod labels;
+mod new_head;
+mod save;
+mod sequence;
+mod span;
+mod token;
+
+pub use classification::HeadPooling;
+pub use labels::{Labels, ProblemType};
+pub use new_head::NewHead;
+pub use sequence::{Classification, SequenceClassifier};
+pub use span::{AnswerSpan, SpanOptions, SpanReader, SpanReading};
+pub use token::{TokenClassifier, WordTag};

@@ -1,0 +1,108 @@
+//! The tensors of modules, with what adapters make of them.
+
+use std::path::Path;
+
+use crate::adapters::{AdapterError, AdapterStack, Module, ModuleKind};
+use crate::error::{Error, Result};
+use crate::weights::save::{LazyTensor, save};
+use crate::weights::{FloatType, ModelFiles};
+
+/// The tensors of one module under a path, computed when they are written. What is trained as a whole is written as it
+/// is, to the last bit.
+pub(in crate::models) fn module_tensors<'a>(
+    module: Module<'a>,
+    path: &str,
+    transposed: bool,
+    adapters: &'a AdapterStack,
+) -> Vec<LazyTensor<'a>> {
+    let dims = module.kind().dims();
+    let weight = LazyTensor {
+        name: format!("{path}.weight"),
+        shape: match transposed {
+            true => dims.iter().rev().copied().collect(),
+            false => dims,
+        },
+        values: match module {
+            Module::Linear(layer) if transposed => {
+                let (o, i) = (layer.out_features(), layer.in_features());
+                Box::new(move || turned(&adapters.merged_weight(module), o, i))
+            }
+            _ => Box::new(move || adapters.merged_weight(module)),
+        },
+    };
+    let width = match module.kind() {
+        ModuleKind::Linear { out_features, .. } => out_features,
+        ModuleKind::Norm { width, .. } => width,
+        ModuleKind::Embedding { .. } => 0,
+    };
+    let bias = module.kind().has_bias().then(|| LazyTensor {
+        name: format!("{path}.bias"),
+        shape: vec![width],
+        values: Box::new(move || adapters.merged_bias(module).unwrap_or_default()),
+    });
+    std::iter::once(weight).chain(bias).collect()
+}
+
+/// Writes the weights file of an encoder: its modules, by the paths that `path` gives them, with the changes of adapters,
+/// and tensors of the checkpoint that no module has but a reader of the bare model may want (a pooler nobody uses here).
+pub(in crate::models) fn save_modules(
+    modules: &[Module<'_>],
+    path: impl Fn(&str) -> String,
+    adapters: &AdapterStack,
+    left_over: LeftOver<'_>,
+    (file, dtype): (&Path, FloatType),
+) -> Result<()> {
+    let checkpoint = left_over.files.checkpoint()?;
+    let mut tensors = Vec::new();
+    for module in modules {
+        if !module.kind().has_bias() && adapters.merged_bias(*module).is_some() {
+            return Err(unexpected_bias(module.slot(), file));
+        }
+        tensors.extend(module_tensors(*module, &path(module.slot()), false, adapters));
+    }
+    for stored in left_over.names {
+        let bare = stored.strip_prefix(left_over.prefix).unwrap_or(stored);
+        let is_float = checkpoint.dtype(stored).is_some_and(|dtype| dtype.contains('F'));
+        if !bare.starts_with(POOLER) || !is_float {
+            continue;
+        }
+        let shape = checkpoint.shape(stored).unwrap_or_default().to_vec();
+        let values = checkpoint.read(stored, &shape)?.unwrap_or_default();
+        tensors.push(LazyTensor {
+            name: path(bare),
+            shape,
+            values: Box::new(move || values.clone()),
+        });
+    }
+    save(file, tensors, dtype)
+}
+
+/// What a pooler's tensors are called in every family.
+const POOLER: &str = "pooler.";
+
+/// Tensors of a checkpoint that no module has.
+pub(in crate::models) struct LeftOver<'a> {
+    pub(in crate::models) files: &'a ModelFiles,
+    pub(in crate::models) names: &'a [String],
+    /// The prefix of the bare model's tensors in the family.
+    pub(in crate::models) prefix: &'a str,
+}
+
+/// The error of a layer that got a bias from an adapter.
+pub(in crate::models) fn unexpected_bias(slot: &str, folder: &Path) -> Error {
+    Error::Adapter {
+        path: folder.to_owned(),
+        source: AdapterError::NotWritable {
+            reason: format!(
+                "{slot} has a bias, which the architecture has no place for; keep the adapter beside the base"
+            ),
+        },
+    }
+}
+
+/// A matrix `[o, i]` as `[i, o]`.
+fn turned(matrix: &[f32], o: usize, i: usize) -> Vec<f32> {
+    (0..i)
+        .flat_map(|column| (0..o).map(move |row| matrix[row * i + column]))
+        .collect()
+}

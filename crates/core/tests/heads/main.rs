@@ -1,0 +1,16 @@
+//! Models with heads: numbers of transformers and PEFT (`fixtures/heads/make.py`), new heads, and folders that Python
+//! loads (`fixtures/heads/check.py`).
+
+#![cfg(all(feature = "cpu", feature = "testing"))]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "functions of tests, which the lints do not know for such"
+)]
+
+#[path = "../everything/mod.rs"]
+mod everything;
+mod fixture;
+mod new_heads;
+mod parity;
+mod saving;

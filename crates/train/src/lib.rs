@@ -1,6 +1,6 @@
 //! Fine-tuning: data, what is trained, objectives, the trainer.
 //!
-//! The way of a training example: a [`data`] record is read from a file and cleaned, `encode` turns it
+//! The way of a training example: a [`data`] record is read from a file and cleaned, [`encode`] turns it
 //! into tokens with targets, [`batch`] says which examples make a step. What comes out is
 //! measured by [`metrics`].
 

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use ragtune_train::data::{
-    self, Instruction, LabelMap, Sample, Source, TextFiles, beir, from_json, instructions, labelled,
-    passages, preferences, questions, tags,
+    self, Cleaning, CleaningRule, Instruction, LabelMap, Sample, Source, TextFiles, beir, from_json,
+    instructions, labelled, passages, preferences, questions, tags,
 };
 
 fn shared(path: &str) -> Option<PathBuf> {
@@ -140,4 +140,43 @@ fn texts_and_collections() {
             .all(|pair| pair.anchor.len() > 10 && pair.positive.len() > 10)
     );
     let _: &[data::Record<data::Pair>] = &pairs.records;
+}
+
+#[test]
+fn cleaning_published_sets() {
+    let Some(path) = shared("sms-spam/SMSSpamCollection") else {
+        return;
+    };
+    let mut sms = labelled::read(path, &labelled::Columns::default()).unwrap();
+    let report = Cleaning::default()
+        .with_near_duplicates(0.9)
+        .run(&mut sms)
+        .unwrap();
+    println!("sms-spam: {report}");
+    // The set's own description and others count 403 exact duplicates.
+    assert!(report.count(CleaningRule::Duplicate) >= 403);
+    assert!(report.count(CleaningRule::NearDuplicate) > 10);
+    let again = Cleaning::default()
+        .with_near_duplicates(0.9)
+        .run(&mut sms)
+        .unwrap();
+    assert!(again.removed.is_empty(), "{again}");
+    let (train, valid) = sms.clone().split(0.2, 42).unwrap();
+    let spam = |set: &data::Dataset<data::Labelled>| {
+        set.values().filter(|value| value.labels == ["spam"]).count() as f64 / set.len() as f64
+    };
+    assert!((spam(&train) - spam(&valid)).abs() < 0.001);
+
+    let folder = shared("banking77").unwrap();
+    let read = |name: &str| labelled::read(folder.join(name), &labelled::Columns::default()).unwrap();
+    let (mut train, test) = (read("train.csv"), read("test.csv"));
+    let report = Cleaning::default().run(&mut train).unwrap();
+    let leaks = Cleaning::default()
+        .with_near_duplicates(0.9)
+        .run_against(&mut train, &test)
+        .unwrap();
+    println!("banking77: {report}; against the test set: {leaks}");
+    for removed in leaks.removed.iter().take(3) {
+        println!("{removed}");
+    }
 }

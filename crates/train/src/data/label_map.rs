@@ -25,7 +25,7 @@ const LISTED: usize = 10;
 pub struct LabelMap {
     names: Vec<String>,
     #[serde(skip)]
-    ids: BTreeMap<String, usize>,
+    ids: BTreeMap<String, u32>,
 }
 
 impl LabelMap {
@@ -36,7 +36,7 @@ impl LabelMap {
     pub fn new<S: Into<String>>(names: impl IntoIterator<Item = S>) -> Result<Self> {
         let names: Vec<String> = names.into_iter().map(Into::into).collect();
         let mut ids = BTreeMap::new();
-        for (id, name) in names.iter().enumerate() {
+        for (id, name) in (0_u32..).zip(&names) {
             if name.trim().is_empty() {
                 return Err(Error::invalid(
                     "labels",
@@ -92,7 +92,7 @@ impl LabelMap {
     }
 
     /// The id of a label.
-    pub fn id(&self, label: &str) -> Option<usize> {
+    pub fn id(&self, label: &str) -> Option<u32> {
         self.ids.get(label).copied()
     }
 
@@ -100,7 +100,7 @@ impl LabelMap {
     ///
     /// # Errors
     /// [`Error::UnknownLabel`].
-    pub fn require(&self, label: &str, origin: &Origin) -> Result<usize> {
+    pub fn require(&self, label: &str, origin: &Origin) -> Result<u32> {
         self.id(label).ok_or_else(|| {
             let mut known: Vec<String> = self.names.iter().take(LISTED).cloned().collect();
             if self.names.len() > LISTED {

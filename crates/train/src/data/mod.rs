@@ -5,7 +5,9 @@
 //! text, collections in the layout of [`beir`], and with [`from_json`] forms of your own. Each has a `read` for files and
 //! a `parse` for text in memory.
 
+mod augment;
 pub mod beir;
+mod clean;
 mod dataset;
 mod delimited;
 pub mod instructions;
@@ -20,10 +22,13 @@ pub mod preferences;
 pub mod questions;
 mod record;
 mod source;
+mod split;
 mod table;
 pub mod tags;
 mod turns;
 
+pub use augment::{Augmentation, Reworded, Synonyms};
+pub use clean::{Cleaning, CleaningReport, CleaningRule, Conflicts, Removed};
 pub use dataset::{Dataset, Origin, Record};
 pub use judged::JudgedColumns;
 pub use label_map::LabelMap;
@@ -35,4 +40,5 @@ pub use record::{
     Answer, Instruction, Judged, Labelled, Pair, Passage, Preference, Question, Sample, Tagged,
 };
 pub use source::{Format, Source};
+pub use split::Folds;
 pub use table::Dialect;

@@ -85,7 +85,7 @@ fn preference(fields: &Fields) -> Result<Preference, String> {
 
 /// The answer, where a whole conversation stands for it the last turn of that.
 fn last(answer: &Value, messages: &[Message]) -> Result<String, String> {
-    if !answer.as_array().is_some_and(|turns| turns.len() > 1) {
+    if answer.as_array().is_none_or(|turns| turns.len() < 2) {
         return turns::answer(answer);
     }
     let (before, answer) = divided(answer)?;

@@ -85,7 +85,7 @@ mod tests {
 
     #[test]
     fn ticks_are_round_numbers_around_the_values() {
-        assert_eq!(labels(&[0.13, 0.97]), ["0.0", "0.2", "0.4", "0.6", "0.8", "1.0"]);
+        assert_eq!(labels(&[0.13, 0.97]), ["0", "0.2", "0.4", "0.6", "0.8", "1.0"]);
         assert_eq!(
             labels(&[0.0, 5e-5]),
             ["0", "1e-5", "2e-5", "3e-5", "4e-5", "5e-5"]

@@ -57,7 +57,7 @@ fn main() -> Result<()> {
     let kept = std::env::var_os("RAGTUNE_DECODE_MODELS").map(PathBuf::from);
     let root = kept.as_deref().unwrap_or(temporary.path());
     let folder = |precision: Precision| root.join(precision.to_string());
-    decode_model::write(&folder(Precision::F32))?;
+    decode_model::write(&folder(Precision::F32), decode_model::Shape::SMOLLM2_135M)?;
     let mut own = Vec::new();
     let chosen: Vec<Precision> = match std::env::var("RAGTUNE_PRECISIONS") {
         Ok(names) => names

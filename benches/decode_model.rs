@@ -10,23 +10,45 @@ use serde_json::json;
 
 use super::Result;
 
-/// The shape of SmolLM2-135M: 30 layers, 9 heads of 64 that share 3 of keys and values, tied embeddings.
-pub const HIDDEN: usize = 576;
-pub const LAYERS: usize = 30;
-pub const INTERMEDIATE: usize = 1536;
-pub const KV_WIDTH: usize = 192;
-pub const VOCABULARY: usize = 49_152;
+/// Width of a head.
+const HEAD_DIM: usize = 64;
+/// Words of [`Shape::SMOLLM2_135M`].
+#[allow(dead_code, reason = "not every benchmark makes tokens")]
+pub const VOCABULARY: usize = Shape::SMOLLM2_135M.vocabulary;
+
+/// The shape of a llama with heads of 64 and tied embeddings.
+#[derive(Clone, Copy, Debug)]
+pub struct Shape {
+    pub hidden: usize,
+    pub layers: usize,
+    pub intermediate: usize,
+    pub heads: usize,
+    pub kv_heads: usize,
+    pub vocabulary: usize,
+}
+
+impl Shape {
+    /// 30 layers, 9 heads that share 3 of keys and values.
+    pub const SMOLLM2_135M: Self = Self {
+        hidden: 576,
+        layers: 30,
+        intermediate: 1536,
+        heads: 9,
+        kv_heads: 3,
+        vocabulary: 49_152,
+    };
+}
 
 /// Writes the model in f32.
-pub fn write(folder: &Path) -> Result<()> {
+pub fn write(folder: &Path, shape: Shape) -> Result<()> {
     if folder.join(Checkpoint::FILE).exists() {
         return Ok(());
     }
     fs::create_dir_all(folder)?;
     let config = json!({
-        "architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": HIDDEN,
-        "intermediate_size": INTERMEDIATE, "num_hidden_layers": LAYERS, "num_attention_heads": 9,
-        "num_key_value_heads": 3, "head_dim": 64, "hidden_act": "silu", "vocab_size": VOCABULARY,
+        "architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": shape.hidden,
+        "intermediate_size": shape.intermediate, "num_hidden_layers": shape.layers, "num_attention_heads": shape.heads,
+        "num_key_value_heads": shape.kv_heads, "head_dim": HEAD_DIM, "hidden_act": "silu", "vocab_size": shape.vocabulary,
         "max_position_embeddings": 8192, "rms_norm_eps": 1e-5, "rope_theta": 100_000.0,
         "tie_word_embeddings": true, "attention_bias": false, "mlp_bias": false, "torch_dtype": "float32",
         "bos_token_id": 1, "eos_token_id": 2,
@@ -38,24 +60,29 @@ pub fn write(folder: &Path) -> Result<()> {
         "model": { "type": "WordLevel", "vocab": { "<unk>": 0, "<s>": 1, "</s>": 2 }, "unk_token": "<unk>" },
     });
     fs::write(folder.join("tokenizer.json"), serde_json::to_vec(&tokenizer)?)?;
-    let mut tensors = vec![("model.embed_tokens.weight".to_owned(), vec![VOCABULARY, HIDDEN])];
-    for layer in 0..LAYERS {
+    let (hidden, intermediate) = (shape.hidden, shape.intermediate);
+    let (q_width, kv_width) = (shape.heads * HEAD_DIM, shape.kv_heads * HEAD_DIM);
+    let mut tensors = vec![(
+        "model.embed_tokens.weight".to_owned(),
+        vec![shape.vocabulary, hidden],
+    )];
+    for layer in 0..shape.layers {
         let matrices = [
-            ("self_attn.q_proj", HIDDEN, HIDDEN),
-            ("self_attn.k_proj", KV_WIDTH, HIDDEN),
-            ("self_attn.v_proj", KV_WIDTH, HIDDEN),
-            ("self_attn.o_proj", HIDDEN, HIDDEN),
-            ("mlp.gate_proj", INTERMEDIATE, HIDDEN),
-            ("mlp.up_proj", INTERMEDIATE, HIDDEN),
-            ("mlp.down_proj", HIDDEN, INTERMEDIATE),
+            ("self_attn.q_proj", q_width, hidden),
+            ("self_attn.k_proj", kv_width, hidden),
+            ("self_attn.v_proj", kv_width, hidden),
+            ("self_attn.o_proj", hidden, q_width),
+            ("mlp.gate_proj", intermediate, hidden),
+            ("mlp.up_proj", intermediate, hidden),
+            ("mlp.down_proj", hidden, intermediate),
         ];
         let name = |part: &str| format!("model.layers.{layer}.{part}.weight");
         tensors.extend(matrices.map(|(part, rows, columns)| (name(part), vec![rows, columns])));
         for norm in ["input_layernorm", "post_attention_layernorm"] {
-            tensors.push((name(norm), vec![HIDDEN]));
+            tensors.push((name(norm), vec![hidden]));
         }
     }
-    tensors.push(("model.norm.weight".to_owned(), vec![HIDDEN]));
+    tensors.push(("model.norm.weight".to_owned(), vec![hidden]));
     let mut state = 1u64;
     let bytes: Vec<Vec<u8>> = tensors
         .iter()
@@ -77,6 +104,7 @@ pub fn write(folder: &Path) -> Result<()> {
 }
 
 /// Writes the same model in another precision beside it.
+#[allow(dead_code, reason = "not every benchmark has several")]
 pub fn rewrite(from: &Path, to: &Path, precision: Precision) -> Result<()> {
     if to.join(Checkpoint::FILE).exists() {
         return Ok(());

@@ -67,7 +67,7 @@ fn main() -> Result<()> {
             }
             ("minilm", Some(folder)) => folder,
             _ => {
-                decode_model::write(&llama)?;
+                decode_model::write(&llama, decode_model::Shape::SMOLLM2_135M)?;
                 &llama
             }
         };

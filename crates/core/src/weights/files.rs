@@ -76,6 +76,20 @@ impl ModelFiles {
         Self { root, memory }
     }
 
+    /// The same files without weights that are held in memory, for what only copies the others.
+    pub(crate) fn without_weights(&self) -> Self {
+        let memory = self.memory.as_ref().map(|files| {
+            let others = files.iter().filter(|(name, _)| !name.ends_with(".safetensors"));
+            others
+                .map(|(name, bytes)| (name.clone(), bytes.clone()))
+                .collect()
+        });
+        Self {
+            root: self.root.clone(),
+            memory,
+        }
+    }
+
     /// The folder, as messages name it.
     pub fn root(&self) -> &Path {
         &self.root

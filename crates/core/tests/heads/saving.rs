@@ -490,3 +490,39 @@ fn adapters_made_beside_classifiers_are_read_as_they_were() {
         );
     }
 }
+
+#[test]
+fn a_published_encoder_gets_heads_that_python_loads() {
+    let Some(shared) = std::env::var_os("RAGTUNE_SHARED").map(PathBuf::from) else {
+        eprintln!("skipped: RAGTUNE_SHARED does not name the folder with models/all-minilm-l6-v2");
+        return;
+    };
+    let out = Out::new();
+    let labels: Vec<String> = (0..77).map(|number| format!("intent {number}")).collect();
+    for (kind, pooling) in [
+        ("encode", HeadPooling::Sentence { normalised: true }),
+        ("sequence", HeadPooling::FirstToken),
+    ] {
+        let head = NewHead::new(Labels::new(labels.clone()).unwrap())
+            .with_pooling(pooling)
+            .with_seed(1);
+        let classifier =
+            SequenceClassifier::with_new_head(shared.join("models/all-minilm-l6-v2"), &head, &device::cpu())
+                .unwrap();
+        let name = format!("minilm.{kind}");
+        let folder = out.folder(&name);
+        classifier
+            .save(&folder, &AdapterStack::base(), FloatType::F32)
+            .unwrap();
+        let again = SequenceClassifier::load(&folder, &device::cpu()).unwrap();
+        let found = again.classify(&TEXTS).unwrap();
+        assert_eq!(found, classifier.classify(&TEXTS).unwrap());
+        let logits: Vec<_> = found.iter().map(|found| &found.logits).collect();
+        let encoded = again.tokenize(&TEXTS).unwrap();
+        let ids: Vec<_> = encoded.iter().map(|text| &text.ids).collect();
+        out.expect(
+            &name,
+            &json!({"kind": kind, "texts": TEXTS, "ids": ids, "logits": logits, "labels": labels}),
+        );
+    }
+}

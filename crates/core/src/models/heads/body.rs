@@ -129,8 +129,8 @@ impl Body {
             true => shapes.with_optional_prefix(family.prefix, inside),
         });
         let body = Self {
-            files: files.clone(),
-            transformer,
+            files: files.without_weights(),
+            transformer: transformer.without_weights(),
             tokenizer: Arc::new(tokenizer),
             encoder: Arc::new(encoder.under(&shapes)),
             family,

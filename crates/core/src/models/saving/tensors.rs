@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::adapters::{AdapterError, AdapterStack, Module, ModuleKind};
 use crate::error::{Error, Result};
 use crate::weights::save::{LazyTensor, save};
-use crate::weights::{FloatType, ModelFiles};
+use crate::weights::{Checkpoint, FloatType, ModelFiles};
 
 /// The tensors of one module under a path, computed when they are written. What is trained as a whole is written as it
 /// is, to the last bit.
@@ -52,7 +52,6 @@ pub(in crate::models) fn save_modules(
     left_over: LeftOver<'_>,
     (file, dtype): (&Path, FloatType),
 ) -> Result<()> {
-    let checkpoint = left_over.files.checkpoint()?;
     let mut tensors = Vec::new();
     for module in modules {
         if !module.kind().has_bias() && adapters.merged_bias(*module).is_some() {
@@ -60,7 +59,15 @@ pub(in crate::models) fn save_modules(
         }
         tensors.extend(module_tensors(*module, &path(module.slot()), false, adapters));
     }
-    for stored in left_over.names {
+    // Of a model from memory, the weights are not kept.
+    let files = [Checkpoint::FILE, Checkpoint::INDEX];
+    let is_there = files.iter().any(|name| left_over.files.contains(name));
+    let checkpoint = is_there.then(|| left_over.files.checkpoint()).transpose()?;
+    let left = left_over
+        .names
+        .iter()
+        .filter_map(|name| Some((checkpoint.as_ref()?, name)));
+    for (checkpoint, stored) in left {
         let bare = stored.strip_prefix(left_over.prefix).unwrap_or(stored);
         let is_float = checkpoint.dtype(stored).is_some_and(|dtype| dtype.contains('F'));
         if !bare.starts_with(POOLER) || !is_float {
@@ -80,7 +87,7 @@ pub(in crate::models) fn save_modules(
 /// What a pooler's tensors are called in every family.
 const POOLER: &str = "pooler.";
 
-/// Tensors of a checkpoint that no module has.
+/// Tensors of a checkpoint that no module has, where the checkpoint can be read again.
 pub(in crate::models) struct LeftOver<'a> {
     pub(in crate::models) files: &'a ModelFiles,
     pub(in crate::models) names: &'a [String],

@@ -100,7 +100,7 @@ impl Encoder {
         let shapes = ModuleShapes::new(&modules, |_| false, None).with_optional_prefix(family.prefix, inside);
         let shapes = Arc::new(shapes);
         let encoder = Self {
-            files: files.clone(),
+            files: files.without_weights(),
             tokenizer,
             model: Arc::new(model.under(&shapes)),
             head,

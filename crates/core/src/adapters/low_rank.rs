@@ -27,17 +27,12 @@ struct Decomposed {
     magnitude: Tensor<1>,
     /// The length of each row of `W + scaling b a`, which has no gradient.
     lengths: Tensor<1>,
-    /// Magnitude over length.
-    factor: Tensor<1>,
 }
 
 impl Decomposed {
-    fn new(magnitude: Tensor<1>, lengths: Tensor<1>) -> Self {
-        Self {
-            factor: magnitude.clone() / lengths.clone(),
-            magnitude,
-            lengths,
-        }
+    /// Magnitude over length; computed in every pass, since the record of a magnitude that trains ends with the pass.
+    fn factor(&self) -> Tensor<1> {
+        self.magnitude.clone() / self.lengths.clone()
     }
 
     fn has_lengths(decomposed: Option<&Self>) -> bool {
@@ -98,7 +93,7 @@ impl LowRank {
         let update = self.b().inner().matmul(self.a().inner()) * self.scaling; // [o, i]
         let adapted = weight.inner() + update;
         let lengths = (adapted.clone() * adapted).sum_dim(1).sqrt().squeeze_dim::<1>(1); // [o]
-        self.decomposed = Some(Decomposed::new(magnitude, lengths));
+        self.decomposed = Some(Decomposed { magnitude, lengths });
         self
     }
 
@@ -195,14 +190,14 @@ impl LowRank {
         weight: f64,
         dropout_key: Option<u64>,
     ) -> Tensor<2> {
-        let Some(Decomposed { factor, .. }) = &self.decomposed else {
+        let Some(dora) = &self.decomposed else {
             return match self.bias {
                 None => kernels::low_rank(x, Some(y), self.path(weight, dropout_key)),
                 Some(_) => y + self.weighted(x, weight, dropout_key),
             };
         };
         // y + weight ((factor - 1) (y - bias) + factor scaling x a^T b^T), as PEFT 0.21 (tuners/lora/dora.py) has it.
-        let factor = factor.clone().unsqueeze::<2>(); // [1, o]
+        let factor = dora.factor().unsqueeze::<2>(); // [1, o]
         let product = match bias {
             Some(bias) => y.clone() - bias.clone().unsqueeze(),
             None => y.clone(),
@@ -219,8 +214,8 @@ impl LowRank {
         let update = self.b().matmul(self.a()) * (self.scaling * weight); // [o, i]
         match &self.decomposed {
             None => w + update,
-            Some(Decomposed { factor, .. }) => {
-                let factor = factor.clone().unsqueeze_dim::<2>(1); // [o, 1]
+            Some(dora) => {
+                let factor = dora.factor().unsqueeze_dim::<2>(1); // [o, 1]
                 w * ((factor.clone() - 1.0) * weight + 1.0) + update * factor
             }
         }
@@ -235,8 +230,8 @@ impl LowRank {
         let update = self.b().matmul(self.a()) * (self.scaling * weight); // [o, i]
         match &self.decomposed {
             None => w - update,
-            Some(Decomposed { factor, .. }) => {
-                let factor = factor.clone().unsqueeze_dim::<2>(1); // [o, 1]
+            Some(dora) => {
+                let factor = dora.factor().unsqueeze_dim::<2>(1); // [o, 1]
                 (w - update * factor.clone()) / ((factor - 1.0) * weight + 1.0)
             }
         }
@@ -259,8 +254,7 @@ impl LowRank {
 /// The low-rank update `scaling (b a)^T` of a table of embeddings.
 #[derive(Clone, Debug)]
 pub struct LowRankEmbedding {
-    /// The rows of `a^T`, which ids are looked up in.
-    rows: Tensor<2>,
+    a: Tensor<2>,
     b: LinearWeight,
     scaling: f64,
     decomposed: Option<Decomposed>,
@@ -275,7 +269,7 @@ impl LowRankEmbedding {
     #[must_use]
     pub fn new(a: Tensor<2>, b: Tensor<2>, scaling: f64) -> Self {
         Self {
-            rows: a.transpose(),
+            a,
             b: LinearWeight::new(b),
             scaling,
             decomposed: None,
@@ -290,17 +284,17 @@ impl LowRankEmbedding {
     /// `magnitude [h]`, `table [v, h]`.
     #[must_use]
     pub fn with_magnitude(mut self, magnitude: Tensor<1>, table: Tensor<2>) -> Self {
-        let update = self.rows.clone().inner().matmul(self.b().inner().transpose()) * self.scaling; // [v, h]
+        let update = self.rows().inner().matmul(self.b().inner().transpose()) * self.scaling; // [v, h]
         let adapted = table.inner() + update;
         let lengths = (adapted.clone() * adapted).sum_dim(0).sqrt().squeeze_dim::<1>(0); // [h]
-        self.decomposed = Some(Decomposed::new(magnitude, lengths));
+        self.decomposed = Some(Decomposed { magnitude, lengths });
         self
     }
 
     /// Rank `r`.
     #[must_use]
     pub fn rank(&self) -> usize {
-        self.rows.dims()[1]
+        self.a.dims()[0]
     }
 
     /// What the product of the matrices is multiplied by.
@@ -316,7 +310,7 @@ impl LowRankEmbedding {
     /// `-> [r, v]`.
     #[must_use]
     pub fn a(&self) -> Tensor<2> {
-        self.rows.clone().transpose()
+        self.a.clone()
     }
 
     /// The second matrix.
@@ -342,18 +336,23 @@ impl LowRankEmbedding {
     /// `[v, h]` of the table that it updates.
     #[must_use]
     pub fn dims(&self) -> [usize; 2] {
-        [self.rows.dims()[0], self.b.dims()[0]]
+        [self.a.dims()[1], self.b.dims()[0]]
     }
 
     /// Bytes that the matrices take.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.rows.dims().iter().product::<usize>() * size_of::<f32>() + self.b.bytes()
+        self.a.dims().iter().product::<usize>() * size_of::<f32>() + self.b.bytes()
     }
 
     /// Whether every column has a length that it can be divided by.
     pub(super) fn has_lengths(&self) -> bool {
         Decomposed::has_lengths(self.decomposed.as_ref())
+    }
+
+    /// The rows of `a^T`, which ids are looked up in.
+    fn rows(&self) -> Tensor<2> {
+        self.a.clone().transpose()
     }
 
     /// The rows `y` of the ids with this update, taken `weight` times.
@@ -362,12 +361,12 @@ impl LowRankEmbedding {
     ///
     /// `ids [t]`, `y [t, h] -> [t, h]`.
     pub(super) fn apply(&self, ids: &[u32], y: Tensor<2>, weight: f64) -> Tensor<2> {
-        let narrow = kernels::embedding(&self.rows, ids) * (self.scaling * weight); // [t, r]
+        let narrow = kernels::embedding(&self.rows(), ids) * (self.scaling * weight); // [t, r]
         let side = kernels::linear(narrow, &self.b, None, None);
         match &self.decomposed {
             None => y + side,
-            Some(Decomposed { factor, .. }) => {
-                let factor = factor.clone().unsqueeze::<2>(); // [1, h]
+            Some(dora) => {
+                let factor = dora.factor().unsqueeze::<2>(); // [1, h]
                 y * ((factor.clone() - 1.0) * weight + 1.0) + side * factor
             }
         }
@@ -379,11 +378,11 @@ impl LowRankEmbedding {
     ///
     /// `[v, h] -> [v, h]`.
     pub(super) fn merge(&self, w: Tensor<2>, weight: f64) -> Tensor<2> {
-        let update = self.rows.clone().matmul(self.b().transpose()) * (self.scaling * weight); // [v, h]
+        let update = self.rows().matmul(self.b().transpose()) * (self.scaling * weight); // [v, h]
         match &self.decomposed {
             None => w + update,
-            Some(Decomposed { factor, .. }) => {
-                let factor = factor.clone().unsqueeze::<2>(); // [1, h]
+            Some(dora) => {
+                let factor = dora.factor().unsqueeze::<2>(); // [1, h]
                 w * ((factor.clone() - 1.0) * weight + 1.0) + update * factor
             }
         }

@@ -70,7 +70,7 @@ pub(super) fn parameter(
         part: which,
         dims: dims.to_vec(),
         values: Tensor::from_data(TensorData::new(values, [count]), device),
-        decays: dims.len() == 2,
+        decays: true,
         rate: 1.0,
     }
 }

@@ -73,7 +73,8 @@ impl Parameter {
         self.dims.iter().product()
     }
 
-    /// Whether weight decay applies: to matrices of weights, not to biases and norms (transformers 5.23, `Trainer`).
+    /// Whether weight decay applies: to all but biases and norms (transformers 5.23, `Trainer`), also to DoRA's lengths and
+    /// (IA)³'s factors.
     #[must_use]
     pub fn decays(&self) -> bool {
         self.decays

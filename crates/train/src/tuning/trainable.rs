@@ -281,7 +281,12 @@ impl Trainable {
                 ..b
             });
             if dora {
-                self.parameters.extend(magnitude(base, &slot));
+                // As PEFT's LoRA+ has it, whatever is a vector learns as fast as the second matrices.
+                self.parameters
+                    .extend(magnitude(base, &slot).map(|lengths| Parameter {
+                        rate: lora.b_rate,
+                        ..lengths
+                    }));
             }
             self.scalings.insert(slot, scaling);
         }

@@ -11,6 +11,7 @@ pub mod encode;
 pub mod error;
 pub mod memory;
 pub mod metrics;
+pub mod mining;
 pub mod objective;
 pub mod optimiser;
 pub mod report;

@@ -182,10 +182,12 @@ pub(super) fn encode_all<R: Sync, T: TokenCount + Send>(
             .sources
             .extend(std::iter::repeat_n(index, outcome.items.len()));
         let origin = &set.records[index].origin;
-        encoded.items.extend(outcome.items.into_iter().map(|value| Record {
-            value,
-            origin: origin.clone(),
-        }));
+        encoded
+            .items
+            .extend(outcome.items.into_iter().map(|value| Record {
+                value,
+                origin: origin.clone(),
+            }));
     }
     match encoded.items.is_empty() {
         true => Err(Error::Empty {

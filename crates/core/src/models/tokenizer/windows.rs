@@ -80,8 +80,7 @@ impl TextTokenizer {
     /// Words with a blank between them, in windows of at most `max_length` tokens, special tokens included, that share
     /// `stride` tokens each with the next; one window where all fit.
     ///
-    /// A token belongs to the word that its last byte stands in, so that a blank in front of a word may be part of its
-    /// token.
+    /// A token belongs to the first word that it covers a part of; one that covers nothing but blanks belongs to none.
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] when no more than `stride` tokens have room, and [`Error::Tokenizer`].
@@ -116,10 +115,11 @@ impl TextTokenizer {
         let mut seen = None;
         let mut firsts = Vec::with_capacity(encoding.len());
         for &(start, end) in encoding.get_offsets() {
-            let word = (start < end).then(|| ends.partition_point(|word_end| *word_end < end));
-            // A word without characters has no token, whatever is made of the blanks around it.
-            let has_text = |word: &S| !word.as_ref().trim().is_empty();
-            let word = word.filter(|&word| words.get(word).is_some_and(has_text));
+            // The first word that ends behind the token's start, if the token reaches into it.
+            let word = ends.partition_point(|word_end| *word_end <= start);
+            let begin = word.checked_sub(1).map_or(0, |before| ends[before] + 1);
+            let has_text = words.get(word).is_some_and(|word| !word.as_ref().is_empty());
+            let word = (has_text && start < end && begin < end).then_some(word);
             let is_first = word.is_some() && word > seen;
             firsts.push(word.filter(|_| is_first));
             seen = seen.max(word);

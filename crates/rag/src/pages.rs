@@ -14,3 +14,7 @@ struct Devices;
 #[cfg(feature = "openai")]
 #[doc = include_str!("../../../docs/openai.md")]
 struct OpenAi;
+
+#[cfg(all(feature = "cpu", feature = "train"))]
+#[doc = include_str!("../../../docs/training.md")]
+struct Training;

@@ -41,10 +41,7 @@ impl Leaves {
             set = match module {
                 _ if parts.is_empty() => set,
                 Module::Linear(layer) => {
-                    let mut change = LinearChange::default();
-                    change.weight = parts.matrix(Part::Weight).map(LinearWeight::new);
-                    change.bias = parts.vector(Part::Bias);
-                    change.low_rank = parts.pair().map(|(a, b)| {
+                    let pair = parts.pair().map(|(a, b)| {
                         let pair =
                             LowRank::new(a, b, trainable.scaling(slot)).with_dropout(trainable.dropout());
                         match parts.vector(Part::Magnitude) {
@@ -52,39 +49,42 @@ impl Leaves {
                             None => pair,
                         }
                     });
-                    change.rescaling = match (
-                        parts.vector(Part::InputFactors),
-                        parts.vector(Part::OutputFactors),
-                    ) {
-                        (Some(factors), _) => Some(Rescaling::Input(factors)),
-                        (None, factors) => factors.map(Rescaling::Output),
+                    let of_input = parts.vector(Part::InputFactors).map(Rescaling::Input);
+                    let of_output = parts.vector(Part::OutputFactors).map(Rescaling::Output);
+                    let change = LinearChange {
+                        weight: parts.matrix(Part::Weight).map(LinearWeight::new),
+                        bias: parts.vector(Part::Bias),
+                        low_rank: pair,
+                        rescaling: of_input.or(of_output),
                     };
                     set.with_linear(slot, change)
                 }
                 Module::Embedding(table) => {
-                    let mut change = EmbeddingChange::default();
-                    change.weight = parts.matrix(Part::Weight);
-                    change.low_rank = parts.pair().map(|(a, b)| {
+                    let weight = parts.matrix(Part::Weight);
+                    // One weight is both the table of words and the output layer.
+                    if let (Some((words, output)), Some(weight)) = (tied, &weight)
+                        && words == slot
+                    {
+                        let change = LinearChange {
+                            weight: Some(LinearWeight::new(weight.clone())),
+                            ..LinearChange::default()
+                        };
+                        set = set.with_linear(output, change);
+                    }
+                    let pair = parts.pair().map(|(a, b)| {
                         let pair = LowRankEmbedding::new(a, b, trainable.scaling(slot));
                         match parts.vector(Part::Magnitude) {
                             Some(magnitude) => pair.with_magnitude(magnitude, table.weight()),
                             None => pair,
                         }
                     });
-                    // One weight is both the table of words and the output layer.
-                    if let (Some((words, output)), Some(weight)) = (tied, &change.weight)
-                        && words == slot
-                    {
-                        let mut change = LinearChange::default();
-                        change.weight = Some(LinearWeight::new(weight.clone()));
-                        set = set.with_linear(output, change);
-                    }
-                    set.with_embedding(slot, change)
+                    set.with_embedding(slot, EmbeddingChange { weight, low_rank: pair })
                 }
                 Module::RmsNorm(_) | Module::LayerNorm(_) => {
-                    let mut change = NormChange::default();
-                    change.weight = parts.vector(Part::Weight);
-                    change.bias = parts.vector(Part::Bias);
+                    let change = NormChange {
+                        weight: parts.vector(Part::Weight),
+                        bias: parts.vector(Part::Bias),
+                    };
                     set.with_norm(slot, change)
                 }
                 _ => set,

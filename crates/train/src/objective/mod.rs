@@ -1,20 +1,30 @@
 //! What a model learns: a task's examples, its loss and its scores.
 
 mod batches;
+mod classification;
 mod embedding;
+mod features;
 mod language_modelling;
+mod packing;
 mod pass;
 mod preference;
+mod relevance;
 mod scores;
+mod span_extraction;
+mod tagging;
 
 use ragtune_core::adapters::{AdapterBase, AdapterStack};
 
+pub use classification::Classification;
 pub use embedding::EmbeddingRanking;
 pub use language_modelling::LanguageModelling;
 pub use pass::Pass;
 pub(crate) use pass::add;
 pub use preference::{PreferenceLoss, PreferenceOptimisation};
+pub use relevance::RelevanceRanking;
 pub use scores::Scores;
+pub use span_extraction::SpanExtraction;
+pub use tagging::Tagging;
 
 use burn::tensor::Tensor;
 

@@ -9,6 +9,7 @@
 
 mod checkpointing;
 mod embedding;
+mod heads;
 mod language;
 mod preference;
 mod reference;

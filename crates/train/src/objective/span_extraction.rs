@@ -1,0 +1,235 @@
+//! Answers as parts of a text (Devlin et al. 2019, arXiv:1810.04805, sections 4.2 and 4.3).
+//!
+//! Letters: `t` tokens, `b` windows, `n` tokens of the longest window.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use burn::tensor::{Int, Tensor, TensorData};
+use ragtune_core::adapters::{AdapterBase, AdapterStack};
+use ragtune_core::kernels::on_threads;
+use ragtune_core::models::SpanReader;
+use ragtune_core::nn::Segments;
+
+use super::batches::by_tokens;
+use super::packing::{joined, log_likelihoods};
+use super::{Objective, Pass, Scores};
+use crate::data::{Origin, Question, Record};
+use crate::encode::Window;
+use crate::error::{Error, Result};
+use crate::memory::Footprint;
+use crate::metrics::{Squad, SquadScores};
+
+/// Tokens that are evaluated at once.
+const EVALUATED_TOKENS: usize = 2048;
+/// What is added to the logits behind the end of a window, which makes their probability 0.
+const NEVER: f32 = -1e30;
+
+/// A reader learns to mark answers: the mean of the cross entropies of the first and the last token of an answer among all
+/// tokens of its window, as in transformers. Where a window has no answer, its first token stands for that.
+///
+/// ```no_run
+/// use std::sync::Arc;
+///
+/// use ragtune_core::device;
+/// use ragtune_core::models::SpanReader;
+/// use ragtune_train::data::questions;
+/// use ragtune_train::objective::SpanExtraction;
+///
+/// let valid = questions::read("dev-v2.0.json")?;
+/// let model = SpanReader::with_new_head("models/bert-base", 42, &device::cpu())?;
+/// let asked = valid.records.iter().map(|record| record.value.clone());
+/// let task = SpanExtraction::new(Arc::new(model)).with_questions(asked);
+/// # let _ = task;
+/// # Ok::<(), ragtune_train::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct SpanExtraction {
+    model: Arc<SpanReader>,
+    /// The set that evaluated windows are of.
+    questions: Arc<[Question]>,
+}
+
+impl SpanExtraction {
+    /// The task of a model.
+    #[must_use]
+    pub fn new(model: Arc<SpanReader>) -> Self {
+        Self {
+            model,
+            questions: Arc::new([]),
+        }
+    }
+
+    /// The set that the windows handed to [`evaluate`](Objective::evaluate) are of, with contexts and true answers. Without
+    /// it only the loss is known.
+    #[must_use]
+    pub fn with_questions(mut self, questions: impl IntoIterator<Item = Question>) -> Self {
+        self.questions = questions.into_iter().collect();
+        self
+    }
+
+    /// The model.
+    #[must_use]
+    pub fn model(&self) -> &Arc<SpanReader> {
+        &self.model
+    }
+
+    /// Exact match and F1, in percent, of the answers that the model with these adapters gives to questions. Each is the
+    /// best span over all windows of its context, or none.
+    ///
+    /// # Errors
+    /// [`Error::Empty`] without questions, and errors of the model.
+    pub fn measure<'q>(
+        &self,
+        questions: impl IntoIterator<Item = &'q Question>,
+        adapters: &AdapterStack,
+    ) -> Result<SquadScores> {
+        let questions: Vec<&Question> = questions.into_iter().collect();
+        let asked: Vec<(&str, &str)> = questions
+            .iter()
+            .map(|question| (question.question.as_str(), question.context.as_str()))
+            .collect();
+        let readings = self.model.read_all(&asked, adapters)?;
+        let given = readings.iter().zip(&questions).map(|(reading, question)| {
+            let answer = reading.best();
+            answer
+                .and_then(|answer| answer.span.of(&question.context))
+                .unwrap_or_default()
+        });
+        let given: Vec<&str> = given.collect();
+        let truth: Vec<Vec<&str>> = questions
+            .iter()
+            .map(|question| {
+                question
+                    .answers
+                    .iter()
+                    .map(|answer| answer.text.as_str())
+                    .collect()
+            })
+            .collect();
+        Squad::default().evaluate(&truth, &given)
+    }
+}
+
+/// Numbers of one column, each window in a row of its own.
+///
+/// # Shapes
+/// `logits [t, 2] -> [b, n]`.
+fn rows(logits: &Tensor<2>, segments: &Segments, column: usize) -> Tensor<2> {
+    let (b, n) = (segments.len(), segments.longest());
+    let (mut places, mut masked) = (Vec::with_capacity(b * n), Vec::with_capacity(b * n));
+    for range in segments.iter() {
+        let length = range.len();
+        places.extend((0..n).map(|at| i32::try_from(range.start + at.min(length - 1)).unwrap_or(i32::MAX)));
+        masked.extend((0..n).map(|at| if at < length { 0.0 } else { NEVER }));
+    }
+    let device = logits.device().inner();
+    let places = Tensor::<1, Int>::from_data(TensorData::from(places.as_slice()), &device);
+    let masked = Tensor::<2>::from_data(TensorData::new(masked, [b, n]), &device);
+    let t = logits.dims()[0];
+    let numbers = logits
+        .clone()
+        .slice([0..t, column..column + 1])
+        .select(0, places); // [b n, 1]
+    numbers.reshape([b, n]) + masked
+}
+
+impl Objective for SpanExtraction {
+    type Example = Record<Window>;
+
+    fn base(&self) -> &dyn AdapterBase {
+        &*self.model
+    }
+
+    fn tokens(&self, example: &Self::Example) -> usize {
+        example.value.ids.len()
+    }
+
+    fn digest(&self, example: &Self::Example, into: &mut dyn FnMut(&[u8])) {
+        let Window {
+            ids,
+            type_ids,
+            start,
+            end,
+            ..
+        } = &example.value;
+        for part in [ids, type_ids, &vec![*start, *end]] {
+            into(&part.len().to_le_bytes());
+            part.iter().for_each(|number| into(&number.to_le_bytes()));
+        }
+    }
+
+    fn loss(&self, batch: &[&Self::Example], pass: &mut Pass<'_>) -> Result<Tensor<1>> {
+        for record in batch {
+            let Window { ids, start, end, .. } = &record.value;
+            if *start.max(end) as usize >= ids.len() {
+                return Err(Error::Unencodable {
+                    origin: record.origin.clone(),
+                    reason: format!(
+                        "the answer ends with token {}, and the window has {} tokens",
+                        start.max(end),
+                        ids.len()
+                    ),
+                });
+            }
+        }
+        let texts = batch
+            .iter()
+            .map(|record| (&record.value.ids[..], &record.value.type_ids[..]));
+        let (tokens, segments) = joined(texts);
+        let context = pass.context(segments.clone());
+        let hidden = pass.hidden(&self.model, tokens, segments.clone())?;
+        let logits = self.model.logits(hidden, &context); // [t, 2]
+        let part = |column: usize, of: fn(&Window) -> u32| {
+            let tokens: Vec<usize> = batch.iter().map(|record| of(&record.value) as usize).collect();
+            log_likelihoods(rows(&logits, &segments, column), &tokens)
+        };
+        let likely = part(0, |window| window.start) + part(1, |window| window.end); // [b]
+        Ok(likely.sum() * -0.5)
+    }
+
+    /// `f1` and `exact` in percent over the questions of the windows, and `loss`; the loss alone without
+    /// [`with_questions`](Self::with_questions).
+    #[allow(clippy::cast_precision_loss, reason = "sets have far fewer than 2^52 windows")]
+    fn evaluate(&self, examples: &[Self::Example], adapters: &AdapterStack) -> Result<Scores> {
+        let lengths: Vec<usize> = examples.iter().map(|example| self.tokens(example)).collect();
+        let mut sum = 0.0;
+        for batch in by_tokens(&lengths, EVALUATED_TOKENS) {
+            let batch: Vec<&Self::Example> = batch.iter().map(|index| &examples[*index]).collect();
+            let loss = on_threads(AdapterBase::device(&*self.model), || {
+                self.loss(&batch, &mut Pass::forward(adapters))
+            })?;
+            sum += f64::from(loss.into_scalar::<f32>());
+        }
+        let loss = sum / examples.len().max(1) as f64;
+        if self.questions.is_empty() {
+            return Ok(Scores::lower("loss", loss));
+        }
+        let asked: BTreeSet<usize> = examples.iter().map(|record| record.value.question).collect();
+        if let Some(unknown) = asked.last().filter(|number| **number >= self.questions.len()) {
+            return Err(Error::invalid(
+                "questions",
+                format!(
+                    "{}; a window is of question {unknown}, counted from 0: name the set that the windows were made of",
+                    self.questions.len()
+                ),
+            ));
+        }
+        let scores = self.measure(asked.iter().map(|number| &self.questions[*number]), adapters)?;
+        Ok(Scores::higher("f1", scores.all.f1)
+            .with("exact", scores.all.exact)
+            .with("loss", loss))
+    }
+
+    fn origin<'e>(&self, example: &'e Self::Example) -> Option<&'e Origin> {
+        Some(&example.origin)
+    }
+
+    fn footprint(&self) -> Option<Footprint> {
+        Some(Footprint::encoder(self.model.encoder().shape()))
+    }
+
+    fn heads(&self) -> Vec<String> {
+        self.model.heads().into_iter().map(str::to_owned).collect()
+    }
+}

@@ -4,12 +4,12 @@
 use std::borrow::Cow;
 
 use minijinja::syntax::SyntaxConfig;
-use minijinja::value::Value;
-use minijinja::{AutoEscape, Environment, Error, ErrorKind};
-use minijinja_contrib::pycompat::unknown_method_callback;
+use minijinja::value::{Kwargs, Rest, Value};
+use minijinja::{AutoEscape, Environment, Error, ErrorKind, State};
 
+use super::budget::charge;
 use super::date::ChatDate;
-use super::python;
+use super::{builtins, instrument, methods, python};
 
 /// The name under which the one template is known; there is no loader, so it can include nothing else.
 pub(super) const NAME: &str = "chat";
@@ -26,8 +26,9 @@ pub(super) fn environment(source: &str, date: Option<ChatDate>) -> Result<Enviro
     environment.set_syntax(syntax);
     environment.set_auto_escape_callback(|_| AutoEscape::None);
     environment.set_fuel(Some(FUEL));
-    environment.set_unknown_method_callback(unknown_method_callback);
-    environment.set_formatter(|out, _, value| {
+    environment.set_unknown_method_callback(methods::call);
+    builtins::add(&mut environment);
+    environment.set_formatter(|out, state, value| {
         if value.is_undefined() {
             return Ok(());
         }
@@ -35,26 +36,40 @@ pub(super) fn environment(source: &str, date: Option<ChatDate>) -> Result<Enviro
             Some(text) => Cow::Borrowed(text),
             None => Cow::Owned(python::text(value)?),
         };
+        charge(state, text.len())?;
         out.write_str(&text)
             .map_err(|_| Error::new(ErrorKind::WriteFailure, "the prompt is too long"))
     });
-    environment.add_filter("tojson", python::tojson);
-    environment.add_filter("string", |value: &Value| python::text(value));
+    environment.add_filter(
+        "tojson",
+        |state: &mut State, value: &Value, positional: Rest<Value>, named: Kwargs| -> Result<Value, Error> {
+            let json = python::tojson(value, positional, named)?;
+            charge(state, json.as_str().map_or(0, str::len)).map(|()| json)
+        },
+    );
+    environment.add_filter(
+        "string",
+        |state: &mut State, value: &Value| -> Result<String, Error> {
+            let text = python::text(value)?;
+            charge(state, text.len()).map(|()| text)
+        },
+    );
     environment.add_test("iterable", |value: &Value| {
-        !value.is_none() && value.try_iter().is_ok()
+        value.as_str().is_some() || (!value.is_none() && value.try_iter().is_ok())
     });
     environment.add_function("raise_exception", |message: String| -> Result<Value, Error> {
         Err(Error::new(ErrorKind::InvalidOperation, message))
     });
     if let Some(date) = date {
-        environment.add_function("strftime_now", move |format: String| {
-            date.format(&format).map_err(|directive| {
+        environment.add_function("strftime_now", move |state: &mut State, format: &str| {
+            charge(state, format.len())?;
+            date.format(format).map_err(|directive| {
                 let detail = format!("strftime_now: the directive {directive} is not known");
                 Error::new(ErrorKind::InvalidOperation, detail)
             })
         });
     }
-    environment.add_template_owned(NAME, generation_blocks(source))?;
+    environment.add_template_owned(NAME, instrument::instrument(&generation_blocks(source))?)?;
     Ok(environment)
 }
 

@@ -4,13 +4,21 @@
 //! text of messages imitates a control token, which [`crate::models::TextTokenizer::encode_prompt`] then reads as the
 //! plain text that it is.
 
+mod budget;
+mod builtins;
 mod date;
 mod environment;
 mod guard;
+mod instrument;
+mod methods;
+mod options;
 mod python;
 mod source;
 mod template;
+mod tokens;
+mod turns;
 
 pub use date::ChatDate;
 pub use guard::RenderedPrompt;
-pub use template::{ChatOptions, ChatTemplate};
+pub use options::ChatOptions;
+pub use template::ChatTemplate;

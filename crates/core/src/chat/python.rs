@@ -5,8 +5,12 @@ use std::fmt::Write as _;
 use minijinja::value::{Kwargs, Rest, Value, ValueKind};
 use minijinja::{Error, ErrorKind};
 
-/// Values inside values at most; Python gives up at about a thousand.
-const MAX_DEPTH: usize = 200;
+use super::budget::{MAX_DEPTH, exhausted, too_deep};
+
+/// Bytes of one text at most.
+const MAX_TEXT: usize = 64 << 20;
+/// Bytes of an indent or a separator of JSON at most.
+const MAX_STYLE: usize = 64;
 
 /// The filter `tojson` of transformers: `json.dumps(x, ensure_ascii=False, indent=None, separators=None,
 /// sort_keys=False)` (transformers 5.23, `utils/chat_template_utils.py`).
@@ -44,6 +48,11 @@ pub(super) fn tojson(value: &Value, positional: Rest<Value>, named: Kwargs) -> R
         style.sort_keys = sort.is_true();
     }
     named.assert_all_used()?;
+    let long = |text: &String| text.len() > MAX_STYLE;
+    if style.indent.as_ref().is_some_and(long) || long(&style.item) || long(&style.key) {
+        let detail = format!("tojson: an indent or separator has more than {MAX_STYLE} bytes");
+        return Err(Error::new(ErrorKind::OutOfFuel, detail));
+    }
     let mut out = String::new();
     style.write(&mut out, value, 0)?;
     Ok(Value::from(out))
@@ -58,6 +67,14 @@ pub(super) fn text(value: &Value) -> Result<String, Error> {
             repr(&mut out, value, 0)?;
             Ok(out)
         }
+    }
+}
+
+/// Stops before a text fills the memory: a list that holds another twice, which does so too, is small and prints long.
+fn check(out: &str) -> Result<(), Error> {
+    match out.len() > MAX_TEXT {
+        true => Err(exhausted()),
+        false => Ok(()),
     }
 }
 
@@ -85,8 +102,9 @@ impl Default for JsonStyle {
 impl JsonStyle {
     fn write(&self, out: &mut String, value: &Value, depth: usize) -> Result<(), Error> {
         if depth > MAX_DEPTH {
-            return Err(invalid("tojson: the value is nested too deeply"));
+            return Err(too_deep());
         }
+        check(out)?;
         match value.kind() {
             ValueKind::None => out.push_str("null"),
             ValueKind::Bool => out.push_str(if value.is_true() { "true" } else { "false" }),
@@ -182,8 +200,9 @@ impl JsonStyle {
 /// `repr(value)`.
 fn repr(out: &mut String, value: &Value, depth: usize) -> Result<(), Error> {
     if depth > MAX_DEPTH {
-        return Err(invalid("the value is nested too deeply"));
+        return Err(too_deep());
     }
+    check(out)?;
     match value.kind() {
         ValueKind::None => out.push_str("None"),
         ValueKind::Bool => out.push_str(if value.is_true() { "True" } else { "False" }),

@@ -11,7 +11,9 @@ use serde_json::{Map, Value, json};
 use super::date::ChatDate;
 use super::environment::{self, NAME};
 use super::guard::{Guard, RenderedPrompt};
+use super::options::ChatOptions;
 use super::source::{self, DEFAULT, TemplateSource};
+use super::turns::{Turn, fold_system, map_strings, strings};
 use crate::error::{Error, Result};
 use crate::text::{Message, MessageRole};
 use crate::weights::ModelFiles;
@@ -51,49 +53,6 @@ struct Shape {
     parts: bool,
     /// There is a place for standing instructions.
     system: bool,
-}
-
-/// What a template is told besides the messages.
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub struct ChatOptions {
-    /// Whether the text ends where the model's answer begins.
-    pub add_generation_prompt: bool,
-    /// Whether standing instructions go to the head of the first turn of the user where the template has no place for
-    /// them; otherwise the template decides, which may be an error or silence.
-    pub fold_system: bool,
-    /// Further variables, such as `tools`, `documents` or `enable_thinking`.
-    pub variables: Map<String, Value>,
-}
-
-impl Default for ChatOptions {
-    fn default() -> Self {
-        Self {
-            add_generation_prompt: true,
-            fold_system: true,
-            variables: Map::new(),
-        }
-    }
-}
-
-impl ChatOptions {
-    /// Whether the text ends where the model's answer begins.
-    pub fn with_add_generation_prompt(mut self, add: bool) -> Self {
-        self.add_generation_prompt = add;
-        self
-    }
-
-    /// Whether standing instructions go into the user's first turn where the template has no place for them.
-    pub fn with_fold_system(mut self, fold: bool) -> Self {
-        self.fold_system = fold;
-        self
-    }
-
-    /// One more variable of the template.
-    pub fn with_variable(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
-        self.variables.insert(name.into(), value.into());
-        self
-    }
 }
 
 impl ChatTemplate {
@@ -236,21 +195,30 @@ impl ChatTemplate {
     fn find_shape(&self) -> Shape {
         const SYSTEM: &str = "probe-of-instructions";
         const USER: &str = "probe-of-question";
+        let unknown = Shape {
+            parts: false,
+            system: true,
+        };
+        // Nothing: the template meets a limit, and more renderings would only take as long again.
         let shows = |turns: &[(MessageRole, &str)], parts: bool| {
             let turns: Vec<Turn> = turns
                 .iter()
                 .map(|(role, text)| (*role, (*text).to_owned()))
                 .collect();
-            let rendered = self.render_turns(&turns, parts, true, Value::Null);
-            rendered.is_ok_and(|text| turns.iter().all(|(_, content)| text.contains(content)))
+            match self.render_turns(&turns, parts, true, Value::Null) {
+                Ok(text) => Some(turns.iter().all(|(_, content)| text.contains(content))),
+                Err(error) if error.kind() == ErrorKind::OutOfFuel => None,
+                Err(_) => Some(false),
+            }
         };
-        let user = [(MessageRole::User, USER)];
-        let parts = !shows(&user, false) && shows(&user, true);
-        let with_system = [(MessageRole::System, SYSTEM), (MessageRole::User, USER)];
-        Shape {
-            parts,
-            system: shows(&with_system, parts) || !shows(&user, parts),
-        }
+        let shape = || {
+            let user = [(MessageRole::User, USER)];
+            let parts = !shows(&user, false)? && shows(&user, true)?;
+            let with_system = [(MessageRole::System, SYSTEM), (MessageRole::User, USER)];
+            let system = shows(&with_system, parts)? || !shows(&user, parts)?;
+            Some(Shape { parts, system })
+        };
+        shape().unwrap_or(unknown)
     }
 
     fn render_turns(
@@ -288,54 +256,15 @@ impl ChatTemplate {
     }
 }
 
-/// A role and a text that is marked.
-type Turn = (MessageRole, String);
-
-/// Instructions at the head of the user's first turn, on lines of their own, as llama.cpp puts them there.
-fn fold_system(turns: Vec<Turn>) -> Vec<Turn> {
-    let (system, mut others): (Vec<Turn>, Vec<Turn>) = turns
-        .into_iter()
-        .partition(|(role, _)| *role == MessageRole::System);
-    let instructions: Vec<String> = system.into_iter().map(|(_, text)| text).collect();
-    if instructions.is_empty() {
-        return others;
-    }
-    let instructions = instructions.join("\n");
-    match others.iter_mut().find(|(role, _)| *role == MessageRole::User) {
-        Some((_, text)) => *text = format!("{instructions}\n{text}"),
-        None => others.insert(0, (MessageRole::User, instructions)),
-    }
-    others
-}
-
-fn strings(value: &Value) -> Vec<&str> {
-    match value {
-        Value::String(text) => vec![text],
-        Value::Array(items) => items.iter().flat_map(strings).collect(),
-        Value::Object(fields) => fields.values().flat_map(strings).collect(),
-        _ => Vec::new(),
-    }
-}
-
-fn map_strings(value: Value, change: &impl Fn(&str) -> String) -> Value {
-    match value {
-        Value::String(text) => Value::String(change(&text)),
-        Value::Array(items) => items.into_iter().map(|item| map_strings(item, change)).collect(),
-        Value::Object(fields) => fields
-            .into_iter()
-            .map(|(name, value)| (name, map_strings(value, change)))
-            .collect::<Map<_, _>>()
-            .into(),
-        other => other,
-    }
-}
-
 fn failed(path: &Path, error: minijinja::Error) -> Error {
     let remedy = match error.kind() {
         ErrorKind::SyntaxError | ErrorKind::UnknownFilter | ErrorKind::UnknownTest => {
             "is it the template that was published with the model?"
         }
-        ErrorKind::OutOfFuel => "it takes too many steps: it loops, or the conversation is far too long",
+        ErrorKind::OutOfFuel => {
+            "it takes too many steps or too much memory: shorten the conversation, or take the template that was \
+             published with the model"
+        }
         ErrorKind::WriteFailure => "the prompt is larger than any context; shorten the conversation",
         ErrorKind::UnknownFunction => {
             "for `strftime_now`, give the template a date with `with_date`; other functions do not exist here"

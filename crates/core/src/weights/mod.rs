@@ -17,6 +17,7 @@ mod precision;
 mod quantise;
 mod rewrite;
 pub(crate) mod save;
+mod staging;
 mod suggest;
 
 pub use checkpoint::Checkpoint;
@@ -30,4 +31,5 @@ pub use precision::Precision;
 pub use quantise::{QuantisedMatrix, quantise};
 pub use rewrite::{quantise_checkpoint, quantise_to_file};
 pub use save::FloatType;
+pub use staging::StagedFolder;
 pub use suggest::nearest;

@@ -51,8 +51,16 @@ pub fn quantise_to_file(checkpoint: &Checkpoint, precision: Precision, path: &Pa
     let mut temporary = path.as_os_str().to_owned();
     temporary.push(".part");
     let temporary = Path::new(&temporary);
+    let written = write_and_rename(&parts, temporary, path);
+    if written.is_err() {
+        let _ = fs::remove_file(temporary);
+    }
+    written
+}
+
+fn write_and_rename(parts: &[Part], temporary: &Path, path: &Path) -> Result<u64> {
     let io = |source| Error::io(path, source);
-    views(&parts)
+    views(parts)
         .and_then(|views| safetensors::serialize_to_file(views, None, temporary))
         .map_err(|source| unwritten(path, source))?;
     let file = File::open(temporary).map_err(io)?;

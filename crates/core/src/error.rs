@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::text::Overflow;
+
 /// The result of this crate's functions.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -146,7 +148,7 @@ pub enum Error {
     /// A prompt and the answer that is asked for are longer than the model's context.
     #[error(
         "the prompt has {prompt_tokens} tokens and the answer may have {max_tokens}: that is {excess} more than the \
-         context of {context_tokens}; shorten the prompt, lower max_tokens, or set an overflow policy"
+         context of {context_tokens}; {}", overflow_remedy(*overflow)
     )]
     ContextOverflow {
         /// Tokens of the prompt.
@@ -157,6 +159,8 @@ pub enum Error {
         context_tokens: usize,
         /// Tokens too many.
         excess: usize,
+        /// The policy that was set, which did not help.
+        overflow: Overflow,
     },
     /// A language model gave numbers that no token can be chosen by.
     #[error("the model's logits for the next token hold {found} at token {token}; are its weights damaged?")]
@@ -252,6 +256,14 @@ impl Error {
             path: path.into(),
             source,
         }
+    }
+}
+
+fn overflow_remedy(overflow: Overflow) -> &'static str {
+    match overflow {
+        Overflow::Error => "shorten the prompt, lower max_tokens, or set an overflow policy",
+        Overflow::ShortenAnswer => "the prompt alone leaves no room for an answer, so shorten it",
+        Overflow::DropOldest => "the answer leaves no room for the end of the prompt, so lower max_tokens",
     }
 }
 

@@ -35,6 +35,7 @@ pub fn fit(
         max_tokens,
         context_tokens,
         excess,
+        overflow: options.overflow,
     };
     let whole = |prompt, max_tokens| Room {
         prompt,
@@ -88,6 +89,19 @@ mod tests {
         let room = fitted(8, 5, Overflow::DropOldest).unwrap();
         assert_eq!((room.prompt, room.dropped), (vec![0, 4, 5, 6, 7], 3));
         assert!(fitted(8, 10, Overflow::DropOldest).is_err());
+        for (overflow, remedy) in [
+            (Overflow::Error, "set an overflow policy"),
+            (Overflow::ShortenAnswer, "no room for an answer"),
+            (Overflow::DropOldest, "lower max_tokens"),
+        ] {
+            let error = fitted(11, 10, overflow).unwrap_err().to_string();
+            assert!(error.contains(remedy), "{error}");
+            assert_eq!(
+                error.contains("policy"),
+                matches!(overflow, Overflow::Error),
+                "{error}"
+            );
+        }
         assert!(matches!(fitted(0, 1, Overflow::Error), Err(Error::EmptyPrompt)));
     }
 }

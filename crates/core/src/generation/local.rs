@@ -261,6 +261,13 @@ impl LocalGenerator {
 
     fn begin(&self, prompt: Vec<u32>, options: &GenerateOptions, reuse: bool) -> Result<Sequence> {
         options.check()?;
+        let vocabulary = self.lm.config().vocab_size;
+        if let Some(id) = options.stop_tokens.iter().find(|&&id| id as usize >= vocabulary) {
+            return Err(Error::InvalidArgument {
+                argument: "stop_tokens",
+                reason: format!("there is no token {id}; the vocabulary has {vocabulary}"),
+            });
+        }
         let grammar = match &options.constraint {
             Some(constraint) => Some(self.grammars()?.grammar(constraint)?),
             None => None,

@@ -5,6 +5,7 @@ use burn::tensor::Tensor;
 use super::processors::log_sum_exp;
 use crate::adapters::AdapterStack;
 use crate::error::{Error, Result};
+use crate::kernels::on_threads;
 use crate::models::CausalLm;
 use crate::nn::{Context, Segments};
 
@@ -62,7 +63,9 @@ pub fn perplexity(
         // Targets are the fresh tokens of the window; its very first has nothing before it.
         let from = (window.len() - fresh).max(1);
         if from < window.len() && fresh > 1 {
-            let losses = negative_log_likelihoods(lm, window, from, adapters)?;
+            let losses = on_threads(lm.decoder().device(), || {
+                negative_log_likelihoods(lm, window, from, adapters)
+            })?;
             let mean = losses.iter().sum::<f64>() / losses.len() as f64;
             sum += mean * (fresh - 1) as f64;
             tokens += fresh - 1;

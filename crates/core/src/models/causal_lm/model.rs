@@ -97,7 +97,6 @@ impl CausalLm {
         }
         let config = Decoder::config(files)?;
         let tokenizer = TextTokenizer::load(files)?;
-        tokenizer.check_ids(config.names.embed_tokens, config.vocab_size)?;
         let chat_template = ChatTemplate::load(files)?.map(|template| {
             let control = tokenizer.control_tokens(template.source());
             Arc::new(template.with_control_tokens(control))
@@ -106,6 +105,8 @@ impl CausalLm {
         let (decoder, report) = files.checkpoint()?.load(device, |loader| {
             Decoder::load(&config, &loader.with_precision(options.precision))
         })?;
+        // Behind the loading, which checks that the table has the rows that config.json says.
+        tokenizer.check_ids(config.names.embed_tokens, config.vocab_size)?;
         Ok(Self {
             decoder,
             tokenizer: Arc::new(tokenizer),

@@ -81,7 +81,6 @@ impl Encoder {
         if do_lower_case {
             tokenizer = tokenizer.lower_cased()?;
         }
-        tokenizer.check_ids("embeddings.word_embeddings", config.vocab_size)?;
 
         let mut hasher = blake3::Hasher::new();
         hasher.update(FORMAT);
@@ -90,6 +89,8 @@ impl Encoder {
         hasher.update(&[u8::from(do_lower_case)]);
         let checkpoint = transformer.checkpoint()?;
         let (model, mut report) = checkpoint.load(device, |loader| EncoderModel::load(&config, loader))?;
+        // Behind the loading, which checks that the table has the rows that config.json says.
+        tokenizer.check_ids("embeddings.word_embeddings", config.vocab_size)?;
         checkpoint.hash_into(&report.applied, &mut hasher);
         let (head, head_report) = SentenceHead::load(files, config.hidden_size, device, &mut hasher)?;
         report.absorb(head_report, "");

@@ -53,7 +53,8 @@ impl CausalLm {
     /// ```
     ///
     /// # Errors
-    /// [`crate::Error::Adapter`] when an adapter is for another base.
+    /// [`crate::Error::Adapter`] when an adapter is for another base, [`crate::Error::InvalidArgument`] for the weight of an
+    /// adapter that is not finite in f32.
     pub fn merge(&mut self, stack: &AdapterStack) -> Result<Merge> {
         self.decoder_mut().merge(stack)
     }
@@ -85,7 +86,7 @@ impl Decoder {
                     let merged = stack.merged_linear(layer);
                     let original = std::mem::replace(layer, merged);
                     // What was rounded is not computed back.
-                    let exact = original.linear_weight().precision() == Precision::F32;
+                    let exact = original.precision() == Precision::F32;
                     originals.push(match exact && stack.is_reversible(original.slot()) {
                         true => Original::LowRank,
                         false => Original::Linear(original),

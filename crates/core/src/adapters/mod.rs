@@ -10,6 +10,7 @@
 mod base;
 mod change;
 mod config;
+mod config_fields;
 mod error;
 mod experts;
 mod key;

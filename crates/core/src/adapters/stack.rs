@@ -68,7 +68,13 @@ impl AdapterStack {
     ///
     /// [`Error::Adapter`] names the module that does not fit.
     pub(crate) fn check(&self, base: &Arc<ModuleShapes>) -> Result<()> {
-        self.sets.iter().try_for_each(|(set, _)| {
+        self.sets.iter().try_for_each(|(set, weight)| {
+            if !(*weight as f32).is_finite() {
+                return Err(Error::InvalidArgument {
+                    argument: "weight",
+                    reason: format!("an adapter of weight {weight} changes nothing that is a number in f32"),
+                });
+            }
             set.check(base).map_err(|source| Error::Adapter {
                 path: PathBuf::from("in memory"),
                 source,

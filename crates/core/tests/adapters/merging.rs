@@ -5,8 +5,9 @@ use std::sync::Arc;
 use burn::tensor::Tensor;
 use ragtune_core::adapters::{AdapterBase, AdapterSet, AdapterStack, LowRank, Module};
 use ragtune_core::models::CausalLm;
-use ragtune_core::weights::FloatType;
+use ragtune_core::weights::{Checkpoint, Content, FloatType, Precision, StoredMatrix};
 use ragtune_core::{Error, device};
+use safetensors::tensor::{Dtype, TensorView};
 
 use super::fixture::{
     adapter, assert_close, assert_near, base, chain, distance, expected, folder, logits, plain, stack,
@@ -218,4 +219,139 @@ fn values(module: Module<'_>) -> Vec<Vec<f32>> {
         Module::LayerNorm(norm) => vec![vector(norm.weight()), vector(norm.bias())],
         _ => panic!("an unknown module"),
     }
+}
+
+/// A base whose linear layers are stored in int8, and the same base with the weights that these stand for in f32.
+fn int8_base(name: &str) -> [CausalLm; 2] {
+    let source = folder().join("../decoder").join(name);
+    let whole = Checkpoint::open(&source).unwrap();
+    let bytes = |values: &[f32]| -> Vec<u8> { values.iter().flat_map(|value| value.to_le_bytes()).collect() };
+    let (mut rounded, mut plain) = (Vec::new(), Vec::new());
+    for tensor in whole.names() {
+        let shape = whole.shape(tensor).unwrap().to_vec();
+        let values = whole.read(tensor, &shape).unwrap().unwrap();
+        let part = |values: &[f32]| (tensor.to_owned(), Dtype::F32, shape.clone(), bytes(values));
+        let [rows, columns] = *shape else {
+            rounded.push(part(&values));
+            plain.push(part(&values));
+            continue;
+        };
+        if !tensor.contains("_proj") {
+            rounded.push(part(&values));
+            plain.push(part(&values));
+            continue;
+        }
+        let matrix = StoredMatrix::new(tensor, values, [rows, columns], Precision::Int8).unwrap();
+        plain.push(part(&matrix.to_f32()));
+        let Content::Int8(int8) = matrix.content() else {
+            panic!("{tensor} is not int8");
+        };
+        let codes = int8.values.iter().map(|value| value.cast_unsigned()).collect();
+        let scales: Vec<u8> = int8.scales.iter().flat_map(|scale| scale.to_le_bytes()).collect();
+        rounded.push((tensor.to_owned(), Dtype::I8, shape.clone(), codes));
+        rounded.push((
+            format!("{tensor}_scale"),
+            Dtype::F16,
+            vec![rows, scales.len() / 2 / rows],
+            scales,
+        ));
+    }
+    [rounded, plain].map(|parts| {
+        let to = tempfile::tempdir().unwrap();
+        for file in ["config.json", "tokenizer.json"] {
+            std::fs::copy(source.join(file), to.path().join(file)).unwrap();
+        }
+        let views = parts.iter().map(|(name, dtype, shape, bytes)| {
+            (name, TensorView::new(*dtype, shape.clone(), bytes).unwrap())
+        });
+        safetensors::serialize_to_file(views, None, &to.path().join(Checkpoint::FILE)).unwrap();
+        CausalLm::load(to.path(), &device::cpu()).unwrap()
+    })
+}
+
+#[test]
+fn a_merge_into_an_int8_base_is_the_one_into_the_weights_that_it_stands_for() {
+    let texts = expected().texts;
+    let [int8, whole] = int8_base("llama");
+    let dtype = |lm: &CausalLm, slot: &str| {
+        let modules = lm.modules();
+        let found = modules.iter().find(|module| module.slot() == slot);
+        match found {
+            Some(Module::Linear(layer)) => layer.precision(),
+            _ => panic!("{slot} is no linear layer"),
+        }
+    };
+    let (touched, untouched) = ("model.layers.0.self_attn.q_proj", "model.layers.0.mlp.down_proj");
+    for case in ["lora", "dora", "ia3"] {
+        let set = Arc::new(adapter(case, &int8));
+        let before = plain(&int8, &texts);
+        let mut merged = int8.clone();
+        let merge = merged.merge(&stack(&set)).unwrap();
+        // What an adapter changes becomes f32, the rest stays int8.
+        if set.touches(touched) {
+            assert_eq!(dtype(&merged, touched), Precision::F32, "{case}");
+        }
+        if !set.touches(untouched) {
+            assert_eq!(dtype(&merged, untouched), Precision::Int8, "{case}");
+        }
+        let mut merged_whole = whole.clone();
+        let _ = merged_whole.merge(&stack(&set)).unwrap();
+        assert_touched_weights_close(&merged, &merged_whole, &set, case);
+        // The side path on int8 computes the same up to the rounding of the int8 product.
+        let side = logits(&int8, &texts, &vec![stack(&set); texts.len()]);
+        for ((found, side), before) in plain(&merged, &texts).iter().zip(&side).zip(&before) {
+            let (off, change) = (apart(found, side), apart(before, side));
+            assert!(off < 0.05 * change, "{case}: {off} of a change of {change}");
+        }
+        // Out again, to the last bit: the int8 weights were kept.
+        merged.unmerge(merge).unwrap();
+        assert_eq!(dtype(&merged, touched), Precision::Int8, "{case}");
+        assert_eq!(plain(&merged, &texts), before, "{case}");
+    }
+}
+
+/// The largest difference.
+fn apart(a: &[f32], b: &[f32]) -> f32 {
+    a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
+}
+
+fn assert_touched_weights_close(a: &CausalLm, b: &CausalLm, set: &AdapterSet, case: &str) {
+    for (a, b) in a.modules().into_iter().zip(b.modules()) {
+        if let (Module::Linear(a), Module::Linear(b)) = (a, b)
+            && set.touches(a.slot())
+        {
+            let [a_values, b_values] =
+                [a, b].map(|layer| layer.weight().into_data().try_into_vec::<f32>().unwrap());
+            assert_close(&a_values, &b_values, 1e-6, &format!("{case} {}", a.slot()));
+        }
+    }
+}
+
+#[test]
+fn weights_of_adapters_that_are_no_numbers_are_not_merged() {
+    let mut lm = base("llama");
+    let set = Arc::new(adapter("lora", &lm));
+    for weight in [f64::NAN, f64::INFINITY, 1e300] {
+        let stack = AdapterStack::base().with(Arc::clone(&set), weight);
+        let error = lm.merge(&stack).unwrap_err();
+        assert!(
+            matches!(
+                error,
+                Error::InvalidArgument {
+                    argument: "weight",
+                    ..
+                }
+            ),
+            "{error}"
+        );
+    }
+    // A weight that is finite and makes weights that are not does not get into a file.
+    let _ = lm.merge(&AdapterStack::base().with(set, 1e38)).unwrap();
+    let to = tempfile::tempdir().unwrap();
+    let source = folder().join("../decoder/llama");
+    let error = lm
+        .save(&source, to.path().join("out"), FloatType::F16)
+        .unwrap_err();
+    assert!(matches!(error, Error::Checkpoint { .. }), "{error}");
+    assert_eq!(std::fs::read_dir(to.path()).unwrap().count(), 0);
 }

@@ -106,7 +106,6 @@ impl Body {
         if do_lower_case {
             tokenizer = tokenizer.lower_cased()?;
         }
-        tokenizer.check_ids("embeddings.word_embeddings", config.vocab_size)?;
         let ((encoder, (head, beside)), mut report) = transformer.checkpoint()?.load(device, |loader| {
             let encoder = EncoderModel::load(&config, loader)?;
             let parts = HeadLoader {
@@ -118,6 +117,8 @@ impl Body {
             };
             Ok((encoder, build(&parts)?))
         })?;
+        // Behind the loading, which checks that the table has the rows that config.json says.
+        tokenizer.check_ids("embeddings.word_embeddings", config.vocab_size)?;
         report.absorb(beside, "");
         let mut modules = encoder.modules();
         let inside =

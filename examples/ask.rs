@@ -10,7 +10,7 @@ use ragtune::core::weights::Precision;
 use ragtune::retrieve::{Mode, SearchOptions, SyncEvent, SyncOptions, SyncReport};
 use ragtune::{Answer, Filter, GenerateOptions, Generator, KnowledgeBase, Query, Rag};
 use ragtune_examples::embedder::EmbedderChoice;
-use ragtune_examples::language_model::ModelArgs;
+use ragtune_examples::language_model::{AdapterArgs, ModelArgs};
 use ragtune_examples::openai::OpenAiArgs;
 use ragtune_examples::{Outcome, filter, output, progress};
 use serde_json::{Value, json};
@@ -125,7 +125,7 @@ fn ask(args: &Args) -> Outcome {
     match sync(&base, &folder) {
         Ok(report) => report_sync(&report),
         Err(ragtune::retrieve::Error::Locked { .. }) => {
-            eprintln!("another process is writing this index: answering from what is stored already");
+            output::note!("another process is writing this index: answering from what is stored already");
         }
         Err(error) => return Err(error.into()),
     }
@@ -146,8 +146,7 @@ fn ask(args: &Args) -> Outcome {
     if args.json {
         return output::json(&as_json(&answer));
     }
-    println!("{}", output::printable(&format!("{question}\n\n{answer}")));
-    Ok(())
+    output::line(output::printable(&format!("{question}\n\n{answer}")))
 }
 
 /// The language model that writes the answer, if one is to.
@@ -158,8 +157,10 @@ fn writer(args: &Args) -> Result<Option<Box<dyn Generator>>, Box<dyn std::error:
     let model = ModelArgs {
         model: model.clone(),
         device: args.device,
-        adapter: args.adapter.clone(),
-        adapter_weight: Vec::new(),
+        adapters: AdapterArgs {
+            adapter: args.adapter.clone(),
+            adapter_weight: Vec::new(),
+        },
         precision: args.precision,
         context_tokens: None,
     };
@@ -176,7 +177,7 @@ fn open(args: &Args, folder: &Path) -> Result<KnowledgeBase, Box<dyn std::error:
             .or_else(|| cached_store(folder, &args.embedder));
         let store =
             store.ok_or("no cache folder is known (HOME is not set): give --store DIR or --in-memory")?;
-        eprintln!("index: {}", store.display());
+        output::note!("index: {}", store.display());
         KnowledgeBase::open(store)?
     };
     let search = SearchOptions::default().with_mode(args.mode.into());
@@ -231,19 +232,19 @@ fn report_sync(report: &SyncReport) {
         embedding,
         ..
     } = report;
-    eprintln!(
+    output::note!(
         "files: {added} new, {changed} changed, {unchanged} unchanged, {removed} removed, {} skipped; passages embedded: {}",
         skipped.len(),
         embedding.embedded
     );
     for file in skipped.iter().take(SKIPPED_SHOWN) {
-        eprintln!(
+        output::note!(
             "  skipped {}",
             output::printable(&format!("{}: {}", file.path, file.reason))
         );
     }
     if skipped.len() > SKIPPED_SHOWN {
-        eprintln!("  and {} more", skipped.len() - SKIPPED_SHOWN);
+        output::note!("  and {} more", skipped.len() - SKIPPED_SHOWN);
     }
 }
 
@@ -267,10 +268,13 @@ fn as_json(answer: &Answer) -> Value {
         })
         .collect();
     let timings = &answer.trace.timings;
+    // Why the model stopped writing; quoted sentences have no such end.
+    let finish = answer.trace.calls.iter().rev().find_map(|call| call.finish);
     json!({
         "question": answer.question,
         "answer": answer.text,
         "abstained": answer.abstention.as_ref().map(ToString::to_string),
+        "finish": finish,
         "citations": citations,
         "sources": sources,
         "timings_ms": {

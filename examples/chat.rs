@@ -45,25 +45,25 @@ fn run(args: &Args) -> Outcome {
     let options = args.sampling.options()?;
     let generator = args.model.load()?;
     if !generator.has_template() {
-        eprintln!("this model has no chat template: it gets `User:` and `Assistant:` lines");
+        output::note!("this model has no chat template: it gets `User:` and `Assistant:` lines");
     }
     let start: Vec<Message> = args.system.as_deref().map(Message::system).into_iter().collect();
     let mut conversation = start.clone();
     let terminal = std::io::stdin().is_terminal();
     if terminal {
-        eprintln!("{COMMANDS}");
+        output::note!("{COMMANDS}");
     }
     let mut lines = std::io::stdin().lock().lines();
     let mut sent = String::new();
     loop {
         if terminal {
-            eprint!("> ");
+            let _ = write!(std::io::stderr(), "> ");
         }
         let line = match lines.next() {
             None => return Ok(()),
             Some(Ok(line)) => line,
             Some(Err(error)) if terminal && error.kind() == std::io::ErrorKind::InvalidData => {
-                eprintln!("this line is not UTF-8; it is left out");
+                output::note!("this line is not UTF-8; it is left out");
                 continue;
             }
             Some(Err(error)) => return Err(error.into()),
@@ -76,11 +76,11 @@ fn run(args: &Args) -> Outcome {
                 continue;
             }
             "/prompt" => {
-                eprintln!("{}", output::printable(&sent));
+                output::note!("{}", output::printable(&sent));
                 continue;
             }
             command if command.starts_with('/') => {
-                eprintln!("{COMMANDS}");
+                output::note!("{COMMANDS}");
                 continue;
             }
             message => conversation.push(Message::user(message)),
@@ -88,8 +88,8 @@ fn run(args: &Args) -> Outcome {
         match answer(&generator, &mut conversation, &options) {
             Ok(text) => sent = text,
             // Somebody who sits there goes on; a script has to know.
-            Err(error) if terminal => {
-                eprintln!("error: {}", output::chain(error.as_ref()));
+            Err(error) if terminal && !output::is_closed(error.as_ref()) => {
+                output::note!("error: {}", output::chain(error.as_ref()));
                 conversation.pop_if(|message| message.role == MessageRole::User);
             }
             Err(error) => return Err(error),
@@ -117,7 +117,7 @@ fn answer(
                     Some(at) => drop(conversation.drain(at..at + 2)),
                     None => return Err(error.into()),
                 }
-                eprintln!("(the oldest turn is left out: the context of the model is full)");
+                output::note!("(the oldest turn is left out: the context of the model is full)");
             }
             Err(error) => return Err(error.into()),
         }
@@ -125,12 +125,11 @@ fn answer(
     let mut text = String::new();
     for event in stream {
         if let GenerateEvent::Text(piece) = event? {
-            print!("{}", output::printable(&piece));
-            std::io::stdout().flush()?;
+            output::piece(output::printable(&piece))?;
             text += &piece;
         }
     }
-    println!();
+    output::line("")?;
     conversation.push(Message::assistant(text.trim()));
     Ok(sent)
 }

@@ -2,9 +2,12 @@
 //!
 //! `cargo run --release --example custom_retriever`
 
+use std::process::ExitCode;
+
 use ragtune::core::text::{Chunk, Document, Query, ScoreKind, ScoredChunk};
 use ragtune::retrieve::Retriever;
 use ragtune::{Encoder, ExtractiveAnswerer, Rag};
+use ragtune_examples::{Outcome, output};
 
 /// Finds people by the words of the question that stand in their entry.
 struct Contacts(Vec<Document>);
@@ -42,7 +45,11 @@ impl Retriever for Contacts {
     }
 }
 
-fn main() -> Result<(), ragtune::Error> {
+fn main() -> ExitCode {
+    output::run(run)
+}
+
+fn run() -> Outcome {
     let contacts = Contacts(vec![
         Document::new(
             "ada",
@@ -65,7 +72,7 @@ fn main() -> Result<(), ragtune::Error> {
         "Who repairs the coffee machine?",
         "Which room is the office of Emmy Noether?",
     ] {
-        println!("{question}\n{}\n", rag.ask(question)?);
+        output::line(format_args!("{question}\n{}\n", rag.ask(question)?))?;
     }
     Ok(())
 }

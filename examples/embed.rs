@@ -78,7 +78,7 @@ fn embed(args: &Args) -> Outcome {
     bar.finish_and_clear();
     let seconds = started.elapsed().as_secs_f64();
     let dim = encoder.dim();
-    eprintln!(
+    output::note!(
         "{} texts, {dim} dimensions, {truncated} truncated, {seconds:.2} s",
         texts.len()
     );
@@ -91,7 +91,7 @@ fn embed(args: &Args) -> Outcome {
             Format::JsonLines => write_json_lines(&mut file, &texts, dim, &vectors)?,
         }
         file.into_inner()?.sync_all()?;
-        eprintln!("wrote {}", path.display());
+        output::note!("wrote {}", path.display());
     }
     if args.json {
         let rows: Option<Vec<&[f32]>> = args.out.is_none().then(|| vectors.chunks_exact(dim).collect());

@@ -87,7 +87,7 @@ fn measure(args: &Args) -> Outcome {
         Some(split) => BeirDataset::load_split(&args.dir, split)?,
         None => BeirDataset::load(&args.dir)?,
     };
-    eprintln!(
+    output::note!(
         "{} documents, {} queries",
         data.documents.len(),
         data.queries.len()
@@ -158,7 +158,7 @@ fn measure(args: &Args) -> Outcome {
         "recall@100",
         "queries/s",
     ];
-    print!("{}", table::render(&header, &rows));
+    output::piece(table::render(&header, &rows))?;
     Ok(())
 }
 
@@ -199,7 +199,7 @@ fn index(args: &Args, data: &BeirDataset) -> Result<KnowledgeBase, Box<dyn std::
         bar.inc(window.len() as u64);
     }
     bar.finish_and_clear();
-    eprintln!("indexed in {:.1} s", started.elapsed().as_secs_f64());
+    output::note!("indexed in {:.1} s", started.elapsed().as_secs_f64());
     Ok(base)
 }
 

@@ -1,6 +1,6 @@
 //! Continues a prompt with a language model of this machine.
 
-use std::io::{Read as _, Write as _};
+use std::io::Read as _;
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -47,7 +47,8 @@ struct Args {
     /// Print the exact prompt that is sent on standard error
     #[arg(long)]
     show_prompt: bool,
-    /// Print exactly one JSON object on standard output; `tokens_per_second` counts from the first token on, reading the
+    /// Print exactly one JSON object on standard output; `tokens` has every token that the model chose before the end: also
+    /// those of a stop text, which `text` is without; `tokens_per_second` counts from the first token on, reading the
     /// prompt left out
     #[arg(long)]
     json: bool,
@@ -78,12 +79,11 @@ fn run(args: &Args) -> Outcome {
         (text, stream)
     };
     if args.show_prompt {
-        eprintln!("--- prompt\n{}\n---", output::printable(&sent));
+        output::note!("--- prompt\n{}\n---", output::printable(&sent));
     }
     let answer = Answer::collect(stream, |piece| {
         if args.stream {
-            print!("{}", output::printable(piece));
-            std::io::stdout().flush()?;
+            output::piece(output::printable(piece))?;
         }
         Ok(())
     })?;
@@ -103,11 +103,11 @@ fn run(args: &Args) -> Outcome {
         return output::json(&object);
     }
     if args.stream {
-        println!();
+        output::line("")?;
     } else {
-        println!("{}", output::printable(&answer.text));
+        output::line(output::printable(&answer.text))?;
     }
-    eprintln!(
+    output::note!(
         "{} tokens, {:.1} per second, ended by {finish}",
         answer.tokens.len(),
         answer.tokens_per_second

@@ -44,6 +44,6 @@ fn inspect(args: &Args) -> Outcome {
         return output::json(&found.json);
     }
     let text = format!("{}\n{}", args.folder.display(), found.text);
-    println!("{}", output::printable(text.trim_end()));
+    output::line(output::printable(text.trim_end()))?;
     Ok(())
 }

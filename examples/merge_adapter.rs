@@ -63,8 +63,9 @@ fn run(args: &Args) -> Outcome {
             .into());
         }
     };
-    if let Some(weight) = weights.iter().find(|weight| !weight.is_finite()) {
-        return Err(format!("--weight {weight} is not a finite number").into());
+    // Before the model is loaded, which would say the same.
+    if let Some(weight) = weights.iter().find(|&&weight| !(weight as f32).is_finite()) {
+        return Err(format!("--weight {weight} is not a finite number of 32 bits").into());
     }
     let source = folder(&args.model)?;
     let dtype = match args.dtype {
@@ -89,12 +90,11 @@ fn run(args: &Args) -> Outcome {
             "tied": lm.config().tie_word_embeddings,
         }))
     } else {
-        println!(
+        output::line(format_args!(
             "{}: {} adapters of {parameters} parameters folded in, {dtype}",
             args.out.display(),
             args.adapter.len()
-        );
-        Ok(())
+        ))
     }
 }
 

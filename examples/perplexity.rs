@@ -4,12 +4,12 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
-use ragtune::core::adapters::AdapterStack;
 use ragtune::core::device::DeviceSpec;
 use ragtune::core::generation::perplexity;
 use ragtune::core::models::CausalLm;
 use ragtune::core::weights::Precision;
-use ragtune_examples::{Outcome, language_model, output, progress};
+use ragtune_examples::language_model::{self, AdapterArgs};
+use ragtune_examples::{Outcome, output, progress};
 use serde_json::json;
 
 /// Tokens of a window unless the model or the command line says less.
@@ -22,13 +22,16 @@ const MAX_CONTEXT: usize = 2048;
 #[derive(Parser)]
 #[command(
     name = "perplexity",
-    after_help = "Example:
-  perplexity --model models/stories260K --text tinyshakespeare.txt --stride 256 --json"
+    after_help = "Examples:
+  perplexity --model models/stories260K --text tinyshakespeare.txt --stride 256 --json
+  perplexity --model models/qwen3-0.6b --adapter adapters/style --text style.txt"
 )]
 struct Args {
     /// Language model: a folder in Hugging Face layout, or `hub:OWNER/NAME`
     #[arg(long, value_name = "DIR")]
     model: String,
+    #[command(flatten)]
+    adapters: AdapterArgs,
     /// File with the text, UTF-8
     #[arg(long, value_name = "FILE")]
     text: PathBuf,
@@ -65,6 +68,7 @@ fn run(args: &Args) -> Outcome {
         &args.device.device()?,
         &language_model::load_options(args.precision),
     )?;
+    let adapters = args.adapters.stack(&lm)?;
     let mut ids = lm.tokenizer().encode_ordinary(&text, true)?.ids;
     ids.truncate(args.max_tokens.unwrap_or(usize::MAX));
     let made_for = lm.config().max_position_embeddings;
@@ -74,17 +78,10 @@ fn run(args: &Args) -> Outcome {
     }
     let stride = args.stride.unwrap_or(context.div_ceil(2).max(2));
     let bar = progress::bar("tokens");
-    let found = perplexity(
-        &lm,
-        &ids,
-        context,
-        stride,
-        &AdapterStack::base(),
-        |done, total| {
-            bar.set_length(total as u64);
-            bar.set_position(done as u64);
-        },
-    )?;
+    let found = perplexity(&lm, &ids, context, stride, &adapters, |done, total| {
+        bar.set_length(total as u64);
+        bar.set_position(done as u64);
+    })?;
     bar.finish_and_clear();
     if args.json {
         return output::json(&json!({
@@ -93,9 +90,8 @@ fn run(args: &Args) -> Outcome {
             "context": found.context_tokens,
         }));
     }
-    println!(
+    output::line(format_args!(
         "perplexity {:.4} on {} tokens, windows of {context}, stride {stride}",
         found.perplexity, found.tokens
-    );
-    Ok(())
+    ))
 }

@@ -8,13 +8,13 @@ use clap::Parser;
 use ragtune::core::device;
 use ragtune::core::models::Encoder;
 use ragtune::core::text::{Embedder, Role};
-use ragtune::core::weights::{Checkpoint, Precision, quantise_to_file};
-use ragtune_examples::{Outcome, output};
+use ragtune::core::weights::{Checkpoint, Precision, StagedFolder, quantise_to_file};
+use ragtune_examples::{Outcome, output, side_files};
 
 /// Write the folder of a language model or a sentence encoder with smaller weights.
 ///
 /// Matrices become int8 (groups of 64), int4 (groups of 32; tables of words and output layers int8), bf16 or f16, in the
-/// layout of docs/formats.md; everything else is copied. The folder loads wherever the original does in ragtune. With
+/// layout of docs/formats.md; tokenizer, settings and chat templates are copied. The folder loads wherever the original does in ragtune. With
 /// --texts the vectors of two sentence encoders are compared.
 #[derive(Parser)]
 #[command(
@@ -50,26 +50,10 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args) -> Outcome {
-    if args.out.exists() {
-        return Err(format!("{} exists already", args.out.display()).into());
-    }
-    // The folder appears under its name when it is whole.
-    let mut unfinished = args.out.as_os_str().to_owned();
-    unfinished.push(".part");
-    let unfinished = PathBuf::from(unfinished);
     let checkpoint = Checkpoint::open(&args.model)?;
-    fs::create_dir(&unfinished).map_err(|error| {
-        format!(
-            "cannot create {}: {error}; if a run that was stopped left it behind, delete it",
-            unfinished.display()
-        )
-    })?;
-    let written = write(args, &checkpoint, &unfinished)
-        .and_then(|bytes| Ok(fs::rename(&unfinished, &args.out).map(|()| bytes)?));
-    if written.is_err() {
-        fs::remove_dir_all(&unfinished)?;
-    }
-    let bytes = written?;
+    let staged = StagedFolder::create(&args.out)?;
+    let bytes = write(args, &checkpoint, staged.path())?;
+    staged.commit()?;
     let cosines = match &args.texts {
         Some(texts) => Some(compare(args, &fs::read_to_string(texts)?)?),
         None => None,
@@ -81,13 +65,15 @@ fn run(args: &Args) -> Outcome {
         });
         output::json(&report)?;
     } else {
-        println!(
+        output::line(format_args!(
             "{}: {bytes} bytes of weights in {}",
             args.out.display(),
             args.precision
-        );
+        ))?;
         if let Some((min, mean)) = cosines {
-            println!("cosine to the original: at least {min:.6}, {mean:.6} on average");
+            output::line(format_args!(
+                "cosine to the original: at least {min:.6}, {mean:.6} on average"
+            ))?;
         }
     }
     Ok(())
@@ -95,7 +81,7 @@ fn run(args: &Args) -> Outcome {
 
 /// Writes weights and side files, and returns the bytes of the weights.
 fn write(args: &Args, checkpoint: &Checkpoint, folder: &Path) -> Result<u64, Box<dyn std::error::Error>> {
-    copy_side_files(&args.model, folder)?;
+    side_files::copy(&args.model, folder)?;
     let file = folder.join(Checkpoint::FILE);
     let bytes = quantise_to_file(checkpoint, args.precision, &file)?;
     if args.parts > 1 {
@@ -107,28 +93,6 @@ fn write(args: &Args, checkpoint: &Checkpoint, folder: &Path) -> Result<u64, Box
         }
     }
     Ok(bytes)
-}
-
-/// Copies everything but weights, in the folder and the folders of its modules.
-fn copy_side_files(from: &Path, to: &Path) -> Outcome {
-    for entry in fs::read_dir(from)? {
-        let (path, name) = entry.map(|entry| (entry.path(), entry.file_name()))?;
-        let is_side_file = path.extension().is_some_and(|extension| {
-            ["json", "txt", "model", "jinja"]
-                .iter()
-                .any(|side| extension == *side)
-        });
-        if path.is_dir() && path.join("config.json").exists() {
-            fs::create_dir(to.join(&name))?;
-            for inner in fs::read_dir(&path)? {
-                let inner = inner?;
-                fs::copy(inner.path(), to.join(&name).join(inner.file_name()))?;
-            }
-        } else if is_side_file && name != Checkpoint::INDEX {
-            fs::copy(&path, to.join(&name))?;
-        }
-    }
-    Ok(())
 }
 
 /// The least and the mean cosine of the two encoders' vectors.

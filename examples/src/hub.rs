@@ -12,7 +12,7 @@ pub fn folder(name: &str) -> Result<PathBuf, Box<dyn std::error::Error>> {
 
     use ragtune::core::hub::{Hub, HubEvent};
 
-    use crate::progress;
+    use crate::{output, progress};
 
     let bar = Mutex::new(None);
     let fetched = Hub::from_env().with_progress(move |event| {
@@ -36,9 +36,9 @@ pub fn folder(name: &str) -> Result<PathBuf, Box<dyn std::error::Error>> {
                 file,
                 attempt,
                 reason,
-            } => eprintln!("{file}: retry {attempt}: {reason}"),
+            } => output::note!("{file}: retry {attempt}: {reason}"),
             HubEvent::Fallback { repo, commit, reason } => {
-                eprintln!("{repo}: using the copy in the cache, commit {commit}: {reason}");
+                output::note!("{repo}: using the copy in the cache, commit {commit}: {reason}");
             }
             _ => {}
         }

@@ -22,12 +22,8 @@ pub struct ModelArgs {
     /// Language model: a folder in Hugging Face layout, or `hub:OWNER/NAME`
     #[arg(long, value_name = "DIR")]
     pub model: String,
-    /// Folder of a PEFT adapter beside the model, or `hub:OWNER/NAME`. May be given several times
-    #[arg(long, value_name = "DIR")]
-    pub adapter: Vec<String>,
-    /// What the change of each adapter is multiplied by, in their order [default: 1 for each]
-    #[arg(long, requires = "adapter", allow_negative_numbers = true, value_name = "X")]
-    pub adapter_weight: Vec<f64>,
+    #[command(flatten)]
+    pub adapters: AdapterArgs,
     /// Where it runs: cpu, wgpu, wgpu:N, cuda, cuda:N
     #[arg(long, default_value = "cpu")]
     pub device: DeviceSpec,
@@ -54,17 +50,34 @@ impl ModelArgs {
         }
         let unused = &generator.lm().report().unused;
         if let Some(first) = unused.first() {
-            eprintln!(
+            output::note!(
                 "{} tensors of the checkpoint have no place in the model that config.json describes, {} first",
                 unused.len(),
                 output::printable(first)
             );
         }
-        let adapters = self.adapters(generator.lm())?;
+        let adapters = self.adapters.stack(generator.lm())?;
         Ok(generator.with_adapters(adapters))
     }
+}
 
-    fn adapters(&self, lm: &CausalLm) -> Result<AdapterStack, Box<dyn Error>> {
+/// Which adapters stand beside a language model.
+#[derive(Args, Clone, Debug, Default)]
+pub struct AdapterArgs {
+    /// Folder of a PEFT adapter beside the model, or `hub:OWNER/NAME`. May be given several times
+    #[arg(long, value_name = "DIR")]
+    pub adapter: Vec<String>,
+    /// What the change of each adapter is multiplied by, in their order [default: 1 for each]
+    #[arg(long, requires = "adapter", allow_negative_numbers = true, value_name = "X")]
+    pub adapter_weight: Vec<f64>,
+}
+
+impl AdapterArgs {
+    /// Loads the adapters for a model.
+    ///
+    /// # Errors
+    /// Those of downloading and loading, and weights that are not one for each.
+    pub fn stack(&self, lm: &CausalLm) -> Result<AdapterStack, Box<dyn Error>> {
         let given = self.adapter_weight.len();
         if given > 0 && given != self.adapter.len() {
             return Err(format!(
@@ -76,8 +89,8 @@ impl ModelArgs {
         let mut stack = AdapterStack::base();
         for (at, adapter) in self.adapter.iter().enumerate() {
             let weight = self.adapter_weight.get(at).copied().unwrap_or(1.0);
-            if !weight.is_finite() {
-                return Err(format!("--adapter-weight {weight} is not a finite number").into());
+            if !(weight as f32).is_finite() {
+                return Err(format!("--adapter-weight {weight} is not a finite number of 32 bits").into());
             }
             stack = stack.with(Arc::new(AdapterSet::load(folder(adapter)?, lm)?), weight);
         }

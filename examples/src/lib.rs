@@ -8,6 +8,7 @@ pub mod language_model;
 pub mod openai;
 pub mod output;
 pub mod progress;
+pub mod side_files;
 pub mod table;
 
 /// How an example ends: any error, shown with its causes by [`output::run`].

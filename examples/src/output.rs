@@ -1,21 +1,81 @@
-//! One JSON object on standard output, everything else on standard error.
+//! What a run prints: answers, or one JSON object, on standard output; everything else on standard error.
+//!
+//! Nothing here panics where `println!` does: when the reader of a pipe goes away, as `head` does, the program ends
+//! quietly.
 
 use std::error::Error;
-use std::io::Write as _;
+use std::fmt;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use serde::Serialize;
 
 use crate::Outcome;
 
-/// Runs an example; an error is printed with all its causes and ends the program with status 1.
+/// Runs an example; an error is printed with all its causes and ends the program with status 1. That nobody reads the
+/// output any more is no error.
 pub fn run(main: impl FnOnce() -> Outcome) -> ExitCode {
     match main() {
         Ok(()) => ExitCode::SUCCESS,
+        Err(error) if is_closed(error.as_ref()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {}", chain(error.as_ref()));
+            note!("error: {}", chain(error.as_ref()));
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Nobody reads standard output any more.
+#[derive(Debug)]
+struct ClosedPipe;
+
+impl fmt::Display for ClosedPipe {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("nobody reads the output")
+    }
+}
+
+impl Error for ClosedPipe {}
+
+/// Whether an error says that nobody reads standard output any more.
+pub fn is_closed(error: &(dyn Error + 'static)) -> bool {
+    error.is::<ClosedPipe>()
+}
+
+/// Prints a text and a line break.
+///
+/// # Errors
+/// Standard output cannot be written; [`run`] ends quietly where nobody reads it.
+pub fn line(text: impl fmt::Display) -> Outcome {
+    print(&mut io::stdout().lock(), format_args!("{text}\n"))
+}
+
+/// Prints a piece of a text that is being written, at once.
+///
+/// # Errors
+/// As [`line`].
+pub fn piece(text: impl fmt::Display) -> Outcome {
+    print(&mut io::stdout().lock(), format_args!("{text}"))
+}
+
+/// Prints a line on standard error, in the form of `println!`; a standard error that is closed is no reason to stop.
+#[macro_export]
+macro_rules! note {
+    ($($text:tt)*) => {
+        $crate::output::write_note(format_args!($($text)*))
+    };
+}
+pub use crate::note;
+
+/// What [`note!`] does.
+pub fn write_note(text: fmt::Arguments<'_>) {
+    let _ = writeln!(io::stderr().lock(), "{text}");
+}
+
+fn print(out: &mut impl Write, text: fmt::Arguments<'_>) -> Outcome {
+    match out.write_fmt(text).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(Box::new(ClosedPipe)),
+        written => Ok(written?),
     }
 }
 
@@ -45,14 +105,37 @@ pub fn printable(text: &str) -> String {
 
 /// Prints the one object of a run with `--json`.
 pub fn json(object: &impl Serialize) -> Outcome {
-    let mut out = std::io::stdout().lock();
-    writeln!(out, "{}", serde_json::to_string_pretty(object)?)?;
-    Ok(out.flush()?)
+    line(serde_json::to_string_pretty(object)?)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A pipe whose reader is gone, or a disk that is full.
+    struct Broken(io::ErrorKind);
+
+    impl Write for Broken {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(self.0.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_closed_pipe_ends_quietly_and_a_full_disk_does_not() {
+        let to = |kind| print(&mut Broken(kind), format_args!("text"));
+        let end = |outcome: Outcome| format!("{:?}", run(|| outcome));
+        let status = |code: ExitCode| format!("{code:?}");
+        assert_eq!(end(to(io::ErrorKind::BrokenPipe)), status(ExitCode::SUCCESS));
+        assert_eq!(end(to(io::ErrorKind::StorageFull)), status(ExitCode::FAILURE));
+        // A server that hangs up is an error of the run.
+        let server: Outcome = Err(Box::new(io::Error::from(io::ErrorKind::BrokenPipe)));
+        assert_eq!(end(server), status(ExitCode::FAILURE));
+    }
 
     #[test]
     fn documents_cannot_steer_the_terminal() {

@@ -173,6 +173,19 @@ fn a_context_that_is_too_small_is_an_error_or_follows_the_policy() {
 }
 
 #[test]
+fn a_stop_token_that_does_not_exist_is_refused() {
+    let lm = Tiny::default().load();
+    let vocabulary = lm.config().vocab_size as u32;
+    let generator = LocalGenerator::new(lm);
+    let stop = |id| generator.continue_tokens(prompt(5, 2), options(1).with_stop_token(id));
+    assert!(stop(vocabulary - 1).is_ok());
+    match stop(vocabulary) {
+        Err(Error::InvalidArgument { argument, .. }) => assert_eq!(argument, "stop_tokens"),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
 fn what_two_prompts_have_in_common_is_read_once() {
     let lm = Tiny::default().load();
     let generator = LocalGenerator::new(lm);

@@ -32,6 +32,8 @@ pub(super) const TEXT: &str = "__text";
 const MAX_CHAIN: usize = 500;
 /// `elif` of one template at most, for the same reason.
 const MAX_ELIF: usize = 200;
+/// Operators of a chain that pay together for the copies that each makes: copying is cheap beside all else.
+const COPIES: usize = 8;
 /// Raw text that is printed without paying.
 const FREE_TEXT: usize = 256;
 
@@ -225,7 +227,7 @@ struct Level {
 
 fn expressions(out: &mut String, tokens: &[Token]) {
     let growing = |token: &&Token| matches!(token.text, "+" | "~");
-    let times = tokens.iter().filter(growing).count().max(1);
+    let times = tokens.iter().filter(growing).count().div_ceil(COPIES).max(1);
     let level = |bracket, product| Level {
         bracket,
         product,
@@ -239,7 +241,7 @@ fn expressions(out: &mut String, tokens: &[Token]) {
         let binary = before.is_some_and(|before| ends_operand(tokens, at - 1, before));
         let role = role(tokens, at, binary);
         if let Some(top) = levels.last_mut() {
-            // The right side of `*` ends before anything that does not belong to an operand.
+            // The right side of `*` ends before anything that does not belong to an operand; the product pays as one.
             if top.times
                 && matches!(
                     role,
@@ -248,6 +250,16 @@ fn expressions(out: &mut String, tokens: &[Token]) {
             {
                 out.push(')');
                 top.times = false;
+                let item = top.bracket == Bracket::Items && matches!(token.text, "," | ":" | "]" | "}" | ")");
+                let pays = match role {
+                    Role::Product => None,
+                    Role::Pays(deep) => Some(deep || top.pays == Some(true)),
+                    _ if item => Some(true),
+                    _ => top.pays,
+                };
+                if let Some(deep) = pays {
+                    pay(out, deep, times);
+                }
             }
             match role {
                 Role::Product if token.text == "*" => {
@@ -295,14 +307,23 @@ fn expressions(out: &mut String, tokens: &[Token]) {
         }
         let Some(top) = levels.last_mut() else { continue };
         if let Some(deep) = payment(tokens, at, top) {
-            let name = if deep { DEEP } else { SHALLOW };
-            out.push_str(&format!("|{name}({times})"));
+            pay(out, deep, times);
             top.pays = None;
         }
     }
-    if levels.last().is_some_and(|top| top.times) {
+    if let Some(top) = levels.last()
+        && top.times
+    {
         out.push(')');
+        if let Some(deep) = top.pays {
+            pay(out, deep, times);
+        }
     }
+}
+
+fn pay(out: &mut String, deep: bool, times: usize) {
+    let name = if deep { DEEP } else { SHALLOW };
+    out.push_str(&format!("|{name}({times})"));
 }
 
 /// Whether an operand begins with this token.
@@ -337,7 +358,8 @@ fn taken(tokens: &[Token]) -> Option<&'static str> {
 /// Whether this token ends an operand that pays, and whether with all inside it.
 fn payment(tokens: &[Token], at: usize, level: &Level) -> Option<bool> {
     let token = &tokens[at];
-    if !ends_operand(tokens, at, token) {
+    // The operands of `*` are paid for by what stands in its place, and then the product as a whole.
+    if level.times || !ends_operand(tokens, at, token) {
         return None;
     }
     let next = tokens.get(at + 1);
@@ -357,10 +379,11 @@ fn payment(tokens: &[Token], at: usize, level: &Level) -> Option<bool> {
     if lone || matches!(token.text, "true" | "false" | "none" | "True" | "False" | "None") {
         return None;
     }
-    let next_pays = next.and_then(|_| match role(tokens, at + 1, true) {
-        Role::Pays(deep) => Some(deep),
+    let next_pays = match next.map(|_| role(tokens, at + 1, true)) {
+        Some(Role::Product) => return None,
+        Some(Role::Pays(deep)) => Some(deep),
         _ => None,
-    });
+    };
     let item = level.bracket == Bracket::Items
         && next.is_some_and(|next| matches!(next.text, "," | ":" | "]" | "}" | ")"));
     match (level.pays, next_pays) {
@@ -451,7 +474,7 @@ mod tests {
             ("{{ a + b.c(d) }}", "{{ a|__shallow(1) + b.c(d)|__shallow(1) }}"),
             (
                 "{{ a ~ 'x' + b|trim }}",
-                "{{ a|__deep(2) ~ 'x' + b|trim|__shallow(2) }}",
+                "{{ a|__deep(1) ~ 'x' + b|trim|__shallow(1) }}",
             ),
             (
                 "{{ -a + 1 if b == c else d }}",
@@ -461,6 +484,11 @@ mod tests {
                 "{{ a - b * c|f ~ 'x' }}",
                 "{{ a - ( b)|__times ( c|f)|__deep(1) ~ 'x' }}",
             ),
+            (
+                "{{ a ~ b * c }}",
+                "{{ a|__deep(1) ~ ( b)|__times ( c)|__deep(1) }}",
+            ),
+            ("{{ [a * b] }}", "{{ [ (a)|__times ( b)|__deep(1)] }}"),
             ("{{ a / b * c }}", "{{ ( a / b)|__times ( c) }}"),
             ("{{ f(*a, **b) }}", "{{ f(*a|__shallow(1), **b|__shallow(1)) }}"),
             (

@@ -66,13 +66,13 @@ impl AdapterStack {
     ///
     /// # Errors
     ///
-    /// [`Error::Adapter`] names the module that does not fit.
+    /// [`Error::Adapter`] names the module that does not fit; [`Error::InvalidArgument`] for a weight that is not finite in f32.
     pub(crate) fn check(&self, base: &Arc<ModuleShapes>) -> Result<()> {
         self.sets.iter().try_for_each(|(set, weight)| {
             if !(*weight as f32).is_finite() {
                 return Err(Error::InvalidArgument {
                     argument: "weight",
-                    reason: format!("an adapter of weight {weight} changes nothing that is a number in f32"),
+                    reason: format!("an adapter cannot act with weight {weight}: it is not finite in f32"),
                 });
             }
             set.check(base).map_err(|source| Error::Adapter {

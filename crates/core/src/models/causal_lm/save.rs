@@ -14,7 +14,8 @@ use crate::weights::{Checkpoint, FloatType, ModelFiles};
 impl CausalLm {
     /// Writes the model as a folder that ragtune and transformers load: `model.safetensors` in the given type, the
     /// `config.json` of `source` with that type and with tied embeddings as they are now, and a copy of its other
-    /// files (tokenizer, chat template, generation settings). The folder appears whole or not at all ([`crate::weights::StagedFolder`]).
+    /// files (tokenizer, chat template, generation settings). The folder appears whole or not at all
+    /// ([`crate::weights::StagedFolder`]).
     ///
     /// `source` is the folder that the model was loaded from.
     ///

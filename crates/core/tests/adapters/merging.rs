@@ -282,6 +282,11 @@ fn a_merge_into_an_int8_base_is_the_one_into_the_weights_that_it_stands_for() {
         }
     };
     let (touched, untouched) = ("model.layers.0.self_attn.q_proj", "model.layers.0.mlp.down_proj");
+    let rounding = plain(&int8, &texts)
+        .iter()
+        .zip(&plain(&whole, &texts))
+        .map(|(int8, whole)| apart(int8, whole))
+        .fold(0.0, f32::max);
     for case in ["lora", "dora", "ia3"] {
         let set = Arc::new(adapter(case, &int8));
         let before = plain(&int8, &texts);
@@ -297,11 +302,14 @@ fn a_merge_into_an_int8_base_is_the_one_into_the_weights_that_it_stands_for() {
         let mut merged_whole = whole.clone();
         let _ = merged_whole.merge(&stack(&set)).unwrap();
         assert_touched_weights_close(&merged, &merged_whole, &set, case);
-        // The side path on int8 computes the same up to the rounding of the int8 product.
+        // The side path beside int8 computes the same up to the rounding of rows in integer products.
         let side = logits(&int8, &texts, &vec![stack(&set); texts.len()]);
         for ((found, side), before) in plain(&merged, &texts).iter().zip(&side).zip(&before) {
             let (off, change) = (apart(found, side), apart(before, side));
-            assert!(off < 0.05 * change, "{case}: {off} of a change of {change}");
+            assert!(
+                off < 2.0 * rounding && off < change / 4.0,
+                "{case}: {off} of a change of {change}, where rounding alone makes {rounding}"
+            );
         }
         // Out again, to the last bit: the int8 weights were kept.
         merged.unmerge(merge).unwrap();

@@ -363,8 +363,7 @@ impl<'t> Texts<'t> {
                 .extend(mined.map(|(text, _)| self.corpus[*text].to_owned()));
         }
         let mean = |scores: &mut dyn Iterator<Item = f32>| {
-            let (sum, count) =
-                scores.fold((0.0, 0_usize), |(sum, count), x| (sum + f64::from(x), count + 1));
+            let (sum, count) = scores.fold((0.0, 0_usize), |(sum, count), x| (sum + f64::from(x), count + 1));
             sum / count.max(1) as f64
         };
         let number = |found: &Found| found.negatives.len();
@@ -375,7 +374,11 @@ impl<'t> Texts<'t> {
             fewer: found.iter().filter(|found| number(found) < wanted).count(),
             none: found.iter().filter(|found| number(found) == 0).count(),
             left_out: found.iter().map(|found| found.left_out).sum(),
-            positive_score: mean(&mut found.iter().flat_map(|found| found.positive_scores.iter().copied())),
+            positive_score: mean(
+                &mut found
+                    .iter()
+                    .flat_map(|found| found.positive_scores.iter().copied()),
+            ),
             negative_score: mean(
                 &mut found
                     .iter()

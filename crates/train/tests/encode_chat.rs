@@ -329,6 +329,20 @@ fn prompts_with_completions_and_plain_text() {
     let encoder = ChatEncoder::new(Arc::clone(&tokenizer), None, Some(257)).unwrap();
     let sequence = encoder.completion("1 + 1 =", " 2").unwrap();
     assert_eq!(runs(&tokenizer, &sequence), [" 2</s>"]);
+    let set = Dataset::from(vec![Instruction::new("1 + 1 =", " 2")]);
+    let encoded = encoder.completions(&set, Limits::new(20)).unwrap();
+    assert_eq!(encoded.items[0].value, sequence);
+    assert_eq!((encoded.report.targets, encoded.report.appended_stops), (3, 1));
+    let turns = Dataset::from(vec![Instruction {
+        messages: vec![Message::assistant("a")],
+    }]);
+    assert!(
+        encoder
+            .completions(&turns, Limits::new(20))
+            .unwrap_err()
+            .to_string()
+            .contains("1 turns")
+    );
     let text = "The end is </s> near. ".repeat(20);
     let set = Dataset::from(vec![
         Passage { text: text.clone() },

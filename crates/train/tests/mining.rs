@@ -127,9 +127,7 @@ fn random_negatives_are_of_the_range_and_of_the_seed() {
         .with_num_negatives(3)
         .with_range(1, Some(12));
     let all = miner.clone().with_num_negatives(11);
-    let of = |miner: &HardNegatives| {
-        negatives(&miner.mine(&pairs(&file), &file.corpus, &Table).unwrap())
-    };
+    let of = |miner: &HardNegatives| negatives(&miner.mine(&pairs(&file), &file.corpus, &Table).unwrap());
     let window = of(&all);
     let first = of(&miner.clone().with_sampling(Sampling::Random, 1));
     for (question, found) in &first {
@@ -163,7 +161,10 @@ fn small_sets_give_what_they_have_and_mistakes_are_named() {
     let set = Dataset::from(vec![Pair::new("q1", "d1"), Pair::new("q2", "d2")]);
     let none: [&str; 0] = [];
     let mined = HardNegatives::default().mine(&set, &none, &Table).unwrap();
-    assert_eq!((mined.report.negatives, mined.report.fewer, mined.report.none), (2, 2, 0));
+    assert_eq!(
+        (mined.report.negatives, mined.report.fewer, mined.report.none),
+        (2, 2, 0)
+    );
     let alone = Dataset::from(vec![Pair::new("q1", "d1")]);
     let mined = HardNegatives::default().mine(&alone, &none, &Table).unwrap();
     assert_eq!((mined.report.negatives, mined.report.none), (0, 1));

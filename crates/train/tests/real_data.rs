@@ -1,5 +1,11 @@
 //! The readers on published sets. Needs the folder of data in RAGTUNE_SHARED; nothing of it is in this repository.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "functions of tests, which the lints do not know for such"
+)]
+
 use std::path::PathBuf;
 
 use ragtune_train::data::{

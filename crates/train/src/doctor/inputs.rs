@@ -6,7 +6,7 @@ use super::fault::Fault;
 use super::markers::Marker;
 use super::subject::Subject;
 use crate::data::{Dataset, Origin};
-use crate::encode::Sequence;
+use crate::encode::{EncodeReport, Sequence};
 
 /// What a model learns of its sequences.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -39,7 +39,7 @@ pub struct Vocabulary {
     pub context: Option<usize>,
 }
 
-/// What encoding had to leave out; see [`EncodeReport`](crate::encode).
+/// What encoding had to leave out; an [`EncodeReport`] is turned into it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Encoding {
     /// The limit of tokens of an example.
@@ -52,6 +52,18 @@ pub struct Encoding {
     pub open_turns: usize,
     /// Examples of which nothing was left to learn.
     pub without_target: usize,
+}
+
+impl From<&EncodeReport> for Encoding {
+    fn from(report: &EncodeReport) -> Self {
+        Self {
+            max_tokens: None,
+            truncated: report.truncated,
+            lost_targets: report.lost_targets,
+            open_turns: report.open_turns,
+            without_target: report.without_target.len(),
+        }
+    }
 }
 
 /// The numbers of a run.

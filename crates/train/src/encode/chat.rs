@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use ragtune_core::chat::{ChatOptions, ChatTemplate};
 use ragtune_core::models::{CausalLm, TextTokenizer, Tokens};
-use ragtune_core::text::Message;
+use ragtune_core::text::{Message, Span};
 
 use super::regions::{self, AnswerRegion};
 use super::report::{EncodeReport, EncodedSet, Limits, Outcome, Overflow, at, encode_all};
@@ -164,17 +164,47 @@ impl ChatEncoder {
     /// # Errors
     /// [`Error::Core`] when the tokenizer fails.
     pub fn completion(&self, prompt: &str, completion: &str) -> Result<Sequence> {
+        Ok(self.encode_completion(prompt, completion)?.0)
+    }
+
+    /// The tokens of a set of prompts and completions as plain text; see [`ChatEncoder::completion`].
+    ///
+    /// # Errors
+    /// [`Error::Unencodable`] for an example that is not one turn of the user and one of the assistant, and those of
+    /// [`ChatEncoder::conversations`].
+    pub fn completions(&self, set: &Dataset<Instruction>, limits: Limits) -> Result<EncodedSet<Sequence>> {
+        limits.check()?;
+        encode_all(set, |record: &Record<Instruction>| {
+            let messages = &record.value.messages;
+            let [prompt, completion] = messages.as_slice() else {
+                let turns = messages.len();
+                return Err(Error::Unencodable {
+                    origin: record.origin.clone(),
+                    reason: format!("{turns} turns where a prompt and its completion are expected"),
+                });
+            };
+            let (sequence, report) = self
+                .encode_completion(&prompt.content, &completion.content)
+                .map_err(|error| at(&record.origin, error))?;
+            fitted(sequence, report, &record.origin, limits)
+        })
+    }
+
+    fn encode_completion(&self, prompt: &str, completion: &str) -> Result<(Sequence, EncodeReport)> {
         let text = format!("{prompt}{completion}");
         let tokens = self.tokenizer.encode_ordinary(&text, false)?;
+        let mut report = EncodeReport {
+            straddling_tokens: straddling(&text, &tokens, prompt.len()),
+            ..EncodeReport::default()
+        };
         let mut ids = beginning(&self.tokenizer)?;
         let mut trained = vec![false; ids.len()];
-        trained.extend(tokens.spans.iter().map(|span| span.start >= prompt.len()));
+        trained.extend(tokens.spans.iter().map(|&span| speaks(&text, span, prompt.len())));
         ids.extend(tokens.ids);
-        if let Some(stop) = self.stop {
-            ids.push(stop);
-            trained.push(true);
-        }
-        Ok(Sequence::new(ids, trained))
+        self.push_stop(&mut ids, &mut trained, &mut report);
+        let sequence = Sequence::new(ids, trained);
+        report.targets = sequence.targets();
+        Ok((sequence, report))
     }
 
     /// The tokens of a conversation, and what there is to say about it.
@@ -204,9 +234,7 @@ impl ChatEncoder {
             // White space at the end of what was said is the model's, that of a closing without a token is not.
             let end = end.max(answer.said.end);
             for (token, span) in tokens.spans.iter().enumerate() {
-                let begins = text.get(span.start..answer.said.start).unwrap_or_default();
-                let speaks = span.end > answer.said.start && begins.trim().is_empty();
-                trained[token] |= speaks && span.start < end;
+                trained[token] |= speaks(text, *span, answer.said.start) && span.start < end;
             }
             match stop {
                 Some(stop) => *report.stop_tokens.entry(tokens.ids[stop]).or_default() += 1,
@@ -306,6 +334,12 @@ pub(super) fn fitted(
         0 => Outcome::without_target(origin, report),
         _ => Outcome::new(vec![sequence], report),
     })
+}
+
+/// Whether a token stands behind the place where an answer begins; it may reach back over white space.
+fn speaks(text: &str, token: Span, answer: usize) -> bool {
+    let before = text.get(token.start..answer).unwrap_or_default();
+    token.start >= answer || token.end > answer && before.trim().is_empty()
 }
 
 /// Tokens that begin before a place, not only with white space, and end behind it.

@@ -2,6 +2,7 @@
 
 pub mod embedder;
 pub mod filter;
+pub mod finetune;
 pub mod hub;
 pub mod inspect;
 pub mod language_model;

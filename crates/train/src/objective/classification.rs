@@ -302,7 +302,10 @@ impl Objective for Classification {
     }
 
     /// The weight of its class; of a text with any number of classes, how many there are to decide.
-    #[allow(clippy::cast_precision_loss, reason = "models have far fewer than 2^52 classes")]
+    #[allow(
+        clippy::cast_precision_loss,
+        reason = "models have far fewer than 2^52 classes"
+    )]
     fn weight(&self, example: &Self::Example) -> f64 {
         match example.value.labels.first() {
             _ if self.is_multi() => self.weights.len() as f64,

@@ -28,8 +28,7 @@ pub(super) fn log_likelihoods(logits: Tensor<2>, classes: &[usize]) -> Tensor<1>
         .iter()
         .map(|class| i32::try_from(*class).unwrap_or(i32::MAX))
         .collect();
-    let numbers =
-        Tensor::<1, Int>::from_data(TensorData::from(numbers.as_slice()), &logits.device().inner());
+    let numbers = Tensor::<1, Int>::from_data(TensorData::from(numbers.as_slice()), &logits.device().inner());
     let likely = activation::log_softmax(logits, 1).gather(1, numbers.reshape([b, 1])); // [b, 1]
     likely.squeeze_dim(1)
 }

@@ -69,6 +69,12 @@ impl PreferenceOptimisation {
         Self { lm, loss }
     }
 
+    /// The model.
+    #[must_use]
+    pub fn model(&self) -> &Arc<CausalLm> {
+        &self.lm
+    }
+
     fn margins(&self, batch: &[&Record<PreferenceSequences>], pass: &mut Pass<'_>) -> Result<Margins> {
         let reference = self
             .log_likelihoods(batch, &mut Pass::forward(&AdapterStack::base()))?

@@ -193,7 +193,9 @@ fn mean_reciprocal_rank(examples: &[Record<JudgedTokens>], logits: &[f32]) -> Op
         let relevant = usize::from(example.value.label >= RELEVANT);
         questions.entry(question(&example.value)).or_default()[relevant].push(*logit);
     }
-    let ranks = questions.values().filter(|scores| !scores.iter().any(Vec::is_empty));
+    let ranks = questions
+        .values()
+        .filter(|scores| !scores.iter().any(Vec::is_empty));
     let ranks = ranks.map(|[irrelevant, relevant]| {
         let best = relevant.iter().copied().fold(f32::NEG_INFINITY, f32::max);
         1.0 / (1 + irrelevant.iter().filter(|score| **score >= best).count()) as f64

@@ -127,10 +127,7 @@ fn rows(logits: &Tensor<2>, segments: &Segments, column: usize) -> Tensor<2> {
     let places = Tensor::<1, Int>::from_data(TensorData::from(places.as_slice()), &device);
     let masked = Tensor::<2>::from_data(TensorData::new(masked, [b, n]), &device);
     let t = logits.dims()[0];
-    let numbers = logits
-        .clone()
-        .slice([0..t, column..column + 1])
-        .select(0, places); // [b n, 1]
+    let numbers = logits.clone().slice([0..t, column..column + 1]).select(0, places); // [b n, 1]
     numbers.reshape([b, n]) + masked
 }
 

@@ -78,7 +78,13 @@ impl Leaves {
                             None => pair,
                         }
                     });
-                    set.with_embedding(slot, EmbeddingChange { weight, low_rank: pair })
+                    set.with_embedding(
+                        slot,
+                        EmbeddingChange {
+                            weight,
+                            low_rank: pair,
+                        },
+                    )
                 }
                 Module::RmsNorm(_) | Module::LayerNorm(_) => {
                     let change = NormChange {

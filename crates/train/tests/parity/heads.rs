@@ -49,10 +49,7 @@ struct Judged {
 
 /// A model with a head, and the tokenizer of its family.
 fn files(head: &str, family: &str) -> ModelFiles {
-    overlaid(&[
-        models().join("encoders/models").join(family),
-        models().join(head),
-    ])
+    overlaid(&[models().join("encoders/models").join(family), models().join(head)])
 }
 
 fn tuning(case: &Case) -> Tuning {
@@ -156,14 +153,16 @@ fn classes_of_words() {
     let file = file::<Sentence>("tagging");
     let files = files("heads/token/bert", "bert");
     let model = Arc::new(TokenClassifier::from_files(&files, &device::cpu()).unwrap());
-    let examples = records(file.examples.iter().map(|example| TaggedTokens {
-        ids: example.ids.clone(),
-        type_ids: example.type_ids.clone(),
-        targets: example
-            .targets
-            .iter()
-            .map(|tag| tag.unwrap_or(u32::MAX))
-            .collect(),
+    let examples = records(file.examples.iter().map(|example| {
+        TaggedTokens {
+            ids: example.ids.clone(),
+            type_ids: example.type_ids.clone(),
+            targets: example
+                .targets
+                .iter()
+                .map(|tag| tag.unwrap_or(u32::MAX))
+                .collect(),
+        }
     }));
     let task = Tagging::new(model);
     for case in &file.cases {

@@ -1,0 +1,317 @@
+//! Encoders with heads: classes of texts, tags of words, answers in passages, relevance of passages; and sentence encoders.
+
+use std::error::Error;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use ragtune::core::adapters::{AdapterSet, AdapterStack};
+use ragtune::core::models::{
+    CrossEncoder, Encoder, Labels, NewHead, ProblemType, SequenceClassifier, SpanReader, TokenClassifier,
+};
+use ragtune::core::weights::FloatType;
+use ragtune::train::data::{
+    Dataset, JudgedColumns, LabelMap, Labelled, PairColumns, Record, Tagged, judged as judged_files,
+    labelled, pairs as pair_files, questions as question_files, tags,
+};
+use ragtune::train::doctor::{self, Inputs};
+use ragtune::train::encode::{self, EncodeReport, EncodedSet, Limits, TextEncoder, WindowLimits};
+use ragtune::train::objective::{
+    Classification, EmbeddingRanking, Objective, RelevanceRanking, SpanExtraction, Tagging,
+};
+
+use super::args::Args;
+use super::data::{self, Examined, Sets};
+use super::run::{self, Prepared, is_adapter};
+use crate::Outcome;
+use crate::language_model;
+
+/// Tokens of a question's window unless the command line says otherwise.
+const WINDOW_TOKENS: usize = 384;
+/// Tokens that neighbouring windows of a context share.
+const OVERLAP_TOKENS: usize = 128;
+
+/// `--task classify`.
+pub fn classify(args: &Args) -> Outcome {
+    let mut columns = labelled::Columns::default();
+    columns.text.clone_from(&args.text_column);
+    columns.label.clone_from(&args.label_column);
+    let sets = data::sets(args, |path| labelled::read(path, &columns))?;
+    let several = sets
+        .train
+        .values()
+        .any(|value: &Labelled| value.labels.len() != 1);
+    let map = LabelMap::of_texts(&sets.train)?;
+    let head = NewHead::new(Labels::new(map.names())?)
+        .with_problem_type(if several {
+            ProblemType::MultiLabel
+        } else {
+            ProblemType::SingleLabel
+        })
+        .with_seed(args.seed);
+    let model = Arc::new(SequenceClassifier::with_new_head(
+        folder(args)?,
+        &head,
+        &args.device.device()?,
+    )?);
+    let limits = limits(args, model.max_seq_length());
+    let tokenizer = Arc::clone(model.tokenizer());
+    let encoder = TextEncoder::new(&tokenizer)?;
+    let encode = |set: &Dataset<Labelled>| encoder.labelled(set, &map, limits);
+    let train = encode(&sets.train)?;
+    let inputs = Inputs::default().with_head(map.names()).with_tokens(
+        train
+            .items
+            .iter()
+            .zip(&train.sources)
+            .map(|(item, source)| (item.value.ids.as_slice(), *source)),
+    );
+    examine(args, &sets, inputs, &train.report, limits, false)?;
+    let prepared = Prepared {
+        notes: vec![train.report.to_string()],
+        train: train.items,
+        valid: optional(&sets.valid, encode)?,
+        test: optional(&sets.test, encode)?,
+        save: saver(args, |task: &Classification, folder, stack| {
+            Ok(task.model().save(folder, stack, FloatType::F32)?)
+        }),
+        loads: loads(args, &args.model, "SequenceClassifier"),
+        objective: Classification::new(model)?,
+    };
+    run::run(args, &args.tuning(), prepared)
+}
+
+/// `--task tag`.
+pub fn tag(args: &Args) -> Outcome {
+    let sets = data::sets(args, |path| tags::read(path, &tags::Layout::default()))?;
+    let map = LabelMap::of_tags(&sets.train)?;
+    let labels = Labels::new(map.names())?;
+    let device = args.device.device()?;
+    let model = Arc::new(TokenClassifier::with_new_head(
+        folder(args)?,
+        labels,
+        args.seed,
+        &device,
+    )?);
+    let limits = limits(args, model.max_seq_length());
+    let tokenizer = Arc::clone(model.tokenizer());
+    let encoder = TextEncoder::new(&tokenizer)?;
+    let encode = |set: &Dataset<Tagged>| encoder.tagged(set, &map, limits);
+    let train = encode(&sets.train)?;
+    let inputs = Inputs::default().with_head(map.names()).with_tokens(
+        train
+            .items
+            .iter()
+            .zip(&train.sources)
+            .map(|(item, source)| (item.value.ids.as_slice(), *source)),
+    );
+    examine(args, &sets, inputs, &train.report, limits, false)?;
+    let prepared = Prepared {
+        notes: vec![train.report.to_string()],
+        train: train.items,
+        valid: optional(&sets.valid, encode)?,
+        test: optional(&sets.test, encode)?,
+        save: saver(args, |task: &Tagging, folder, stack| {
+            Ok(task.model().save(folder, stack, FloatType::F32)?)
+        }),
+        loads: loads(args, &args.model, "TokenClassifier"),
+        objective: Tagging::new(model),
+    };
+    run::run(args, &args.tuning(), prepared)
+}
+
+/// `--task qa`.
+pub fn questions(args: &Args) -> Outcome {
+    let sets = data::sets(args, |path| {
+        let (set, repairs) = question_files::read_repairing(path)?;
+        let said = format!(
+            "{}: {} of {} answers moved to where they stand",
+            path.display(),
+            repairs.moved.len(),
+            repairs.answers
+        );
+        let _ = args.say(&said);
+        Ok(set)
+    })?;
+    let model = Arc::new(SpanReader::with_new_head(
+        folder(args)?,
+        args.seed,
+        &args.device.device()?,
+    )?);
+    let reads = model.max_seq_length();
+    let max_tokens = args.max_tokens.unwrap_or(reads.min(WINDOW_TOKENS));
+    let windows = WindowLimits::default()
+        .with_max_tokens(max_tokens)
+        .with_overlap_tokens(OVERLAP_TOKENS.min(max_tokens / 3))
+        .with_overflow(args.overflow);
+    let tokenizer = Arc::clone(model.tokenizer());
+    let encoder = TextEncoder::new(&tokenizer)?;
+    // Questions are numbered through all sets, so that the windows of one are told from those of another.
+    let offset = |set: &Dataset<_>, first: usize| -> Result<Vec<Record<encode::Window>>, Box<dyn Error>> {
+        let mut windows = match set.is_empty() {
+            true => Vec::new(),
+            false => encoder.questions(set, windows)?.items,
+        };
+        windows
+            .iter_mut()
+            .for_each(|window| window.value.question += first);
+        Ok(windows)
+    };
+    let train = encoder.questions(&sets.train, windows)?;
+    let inputs = Inputs::default().with_tokens(
+        train
+            .items
+            .iter()
+            .zip(&train.sources)
+            .map(|(item, source)| (item.value.ids.as_slice(), *source)),
+    );
+    let limits = Limits::new(max_tokens).with_overflow(args.overflow);
+    examine(args, &sets, inputs, &train.report, limits, false)?;
+    let held_out = sets.valid.values().chain(sets.test.values()).cloned();
+    let prepared = Prepared {
+        notes: vec![train.report.to_string()],
+        valid: offset(&sets.valid, 0)?,
+        test: offset(&sets.test, sets.valid.len())?,
+        train: train.items,
+        save: saver(args, |task: &SpanExtraction, folder, stack| {
+            Ok(task.model().save(folder, stack, FloatType::F32)?)
+        }),
+        loads: loads(args, &args.model, "SpanReader"),
+        objective: SpanExtraction::new(model).with_questions(held_out),
+    };
+    run::run(args, &args.tuning(), prepared)
+}
+
+/// `--task rerank`.
+pub fn rerank(args: &Args) -> Outcome {
+    let sets = data::sets(args, |path| judged_files::read(path, &JudgedColumns::default()))?;
+    let model = Arc::new(CrossEncoder::with_new_head(
+        folder(args)?,
+        args.seed,
+        &args.device.device()?,
+    )?);
+    let limits = limits(args, model.max_seq_length());
+    let tokenizer = Arc::clone(model.tokenizer());
+    let encoder = TextEncoder::new(&tokenizer)?;
+    let encode = |set: &Dataset<_>| encoder.judged(set, limits);
+    let train = encode(&sets.train)?;
+    let inputs = Inputs::default().with_tokens(
+        train
+            .items
+            .iter()
+            .zip(&train.sources)
+            .map(|(item, source)| (item.value.ids.as_slice(), *source)),
+    );
+    examine(args, &sets, inputs, &train.report, limits, false)?;
+    let prepared = Prepared {
+        notes: vec![train.report.to_string()],
+        train: train.items,
+        valid: optional(&sets.valid, encode)?,
+        test: optional(&sets.test, encode)?,
+        save: saver(args, |task: &RelevanceRanking, folder, stack| {
+            Ok(task.model().save(folder, stack, FloatType::F32)?)
+        }),
+        loads: loads(args, &args.model, "CrossEncoder"),
+        objective: RelevanceRanking::new(model),
+    };
+    run::run(args, &args.tuning(), prepared)
+}
+
+/// `--task embed`.
+pub fn embed(args: &Args) -> Outcome {
+    let sets = data::sets(args, |path| pair_files::read(path, &PairColumns::default()))?;
+    let mut encoder = Encoder::load(folder(args)?, &args.device.device()?)?;
+    if let Some(max_tokens) = args.max_tokens {
+        encoder = encoder.with_max_seq_length(max_tokens)?;
+    }
+    let model = Arc::new(encoder);
+    let encode = |set: &Dataset<_>| encode::pairs(&model, set, args.overflow);
+    let train = encode(&sets.train)?;
+    let inputs = Inputs::default().with_tokens(
+        train
+            .items
+            .iter()
+            .zip(&train.sources)
+            .map(|(item, source)| (item.value.positive.as_slice(), *source)),
+    );
+    let limits = Limits::new(model.max_seq_length());
+    examine(args, &sets, inputs, &train.report, limits, true)?;
+    let prepared = Prepared {
+        notes: vec![train.report.to_string()],
+        train: train.items,
+        valid: optional(&sets.valid, encode)?,
+        test: optional(&sets.test, encode)?,
+        save: saver(args, |task: &EmbeddingRanking, folder, stack| {
+            Ok(task.model().save(folder, stack, FloatType::F32)?)
+        }),
+        loads: loads(args, &args.model, "Encoder"),
+        objective: EmbeddingRanking::new(Arc::clone(&model)),
+    };
+    run::run(args, &args.tuning(), prepared)
+}
+
+fn folder(args: &Args) -> Result<PathBuf, Box<dyn Error>> {
+    language_model::folder(&args.model)
+}
+
+fn limits(args: &Args, reads: usize) -> Limits {
+    Limits::new(args.max_tokens.unwrap_or(reads)).with_overflow(args.overflow)
+}
+
+/// Has the doctor look over what all tasks have.
+fn examine<R: Examined>(
+    args: &Args,
+    sets: &Sets<R>,
+    inputs: Inputs<'_>,
+    report: &EncodeReport,
+    limits: Limits,
+    coupled: bool,
+) -> Outcome {
+    let inputs = inputs
+        .with_train(&sets.train)
+        .with_validation(&sets.valid)
+        .with_test(&sets.test)
+        .with_encoding(data::encoding(report, limits))
+        .with_settings(data::settings(args, &args.tuning(), report.items, coupled));
+    data::heed(args, &doctor::examine(&inputs))
+}
+
+/// The examples of a set that may be empty.
+fn optional<R, T>(
+    set: &Dataset<R>,
+    encode: impl Fn(&Dataset<R>) -> ragtune::train::Result<EncodedSet<T>>,
+) -> Result<Vec<Record<T>>, Box<dyn Error>> {
+    match set.is_empty() {
+        true => Ok(Vec::new()),
+        false => Ok(encode(set)?.items),
+    }
+}
+
+/// Writes an adapter in PEFT's form, or the model with the trained weights in it.
+#[allow(clippy::type_complexity, reason = "as the field that it fills")]
+fn saver<O: Objective + 'static>(
+    args: &Args,
+    whole: impl Fn(&O, &Path, &AdapterStack) -> Outcome + 'static,
+) -> Box<dyn Fn(&O, &AdapterSet, &Path) -> Outcome> {
+    let (model, adapter) = (args.model.clone(), is_adapter(&args.tuning()));
+    Box::new(move |objective, set, folder| {
+        if adapter {
+            let mut config = set.config().clone();
+            config.base_model_name_or_path = Some(model.clone());
+            return Ok(set.clone().with_config(config).save(folder)?);
+        }
+        whole(
+            objective,
+            folder,
+            &AdapterStack::base().with(Arc::new(set.clone()), 1.0),
+        )
+    })
+}
+
+fn loads(args: &Args, model: &str, kind: &str) -> String {
+    match is_adapter(&args.tuning()) {
+        true => format!(
+            "let model = {kind}::load({model:?}, &device)?; let adapter = AdapterSet::load(\"OUT\", &model)?;"
+        ),
+        false => format!("let model = {kind}::load(\"OUT\", &device)?;"),
+    }
+}

@@ -1,0 +1,200 @@
+//! Language models: instructions, plain text, preferences.
+
+use std::error::Error;
+use std::path::Path;
+use std::sync::Arc;
+
+use ragtune::core::adapters::{AdapterSet, AdapterStack};
+use ragtune::core::models::CausalLm;
+use ragtune::core::weights::FloatType;
+use ragtune::train::data::{
+    Dataset, TextFiles, instructions as instruction_files, passages, preferences as preference_files,
+};
+use ragtune::train::doctor::{self, Inputs, Learns};
+use ragtune::train::encode::{ChatEncoder, EncodedSet, Limits, Sequence, blocks};
+use ragtune::train::objective::{LanguageModelling, PreferenceLoss, PreferenceOptimisation};
+
+use super::args::Args;
+use super::data::{self, Examined, Sets};
+use super::run::{self, Prepared, is_adapter};
+use crate::language_model;
+use crate::{Outcome, output};
+
+/// Tokens of an example at most unless the command line says otherwise.
+const MAX_TOKENS: usize = 1024;
+/// Examples that are shown with their trained tokens coloured.
+const SHOWN: usize = 2;
+/// Characters of an example that are shown.
+const SHOWN_CHARS: usize = 1500;
+
+/// `--task sft`.
+pub fn instructions(args: &Args) -> Outcome {
+    let lm = load(args)?;
+    let sets = data::sets(args, |path| instruction_files::read(path))?;
+    let encoder = ChatEncoder::of(&lm)?;
+    let limits = limits(args, &lm);
+    let encode = |set: &Dataset<_>| encoder.conversations(set, limits);
+    learn(args, lm, &sets, encode, Learns::Answers)
+}
+
+/// `--task pretrain`.
+pub fn texts(args: &Args) -> Outcome {
+    let lm = load(args)?;
+    let sets = data::sets(args, |path| passages::read(path, &TextFiles::default()))?;
+    let limits = limits(args, &lm);
+    let stop = lm.end_tokens().first().copied();
+    let tokenizer = Arc::clone(lm.tokenizer());
+    let encode = |set: &Dataset<_>| blocks(&tokenizer, stop, set, limits);
+    learn(args, lm, &sets, encode, Learns::Everything)
+}
+
+/// `--task dpo`.
+pub fn preferences(args: &Args) -> Outcome {
+    let lm = load(args)?;
+    let sets = data::sets(args, |path| preference_files::read(path))?;
+    let encoder = ChatEncoder::of(&lm)?;
+    let limits = limits(args, &lm);
+    let encode = |set: &Dataset<_>| encoder.preferences(set, limits);
+    let train = encode(&sets.train)?;
+    let notes = vec![train.report.to_string()];
+    let tuning = args.tuning();
+    let inputs = Inputs::default()
+        .with_train(&sets.train)
+        .with_validation(&sets.valid)
+        .with_tokens(
+            train
+                .items
+                .iter()
+                .zip(&train.sources)
+                .map(|(pair, source)| (pair.value.chosen.ids.as_slice(), *source)),
+        )
+        .with_encoding(data::encoding(&train.report, limits))
+        .with_settings(data::settings(args, &tuning, train.items.len(), false));
+    data::heed(args, &doctor::examine(&inputs))?;
+    let prepared = Prepared {
+        train: train.items,
+        valid: optional(&sets.valid, encode)?,
+        test: optional(&sets.test, encode)?,
+        notes,
+        save: saver(args),
+        loads: loads(args),
+        objective: PreferenceOptimisation::new(lm, PreferenceLoss::default()),
+    };
+    run::run(args, &tuning, prepared)
+}
+
+/// What instructions and plain text have in common.
+fn learn<R: Examined>(
+    args: &Args,
+    lm: Arc<CausalLm>,
+    sets: &Sets<R>,
+    encode: impl Fn(&Dataset<R>) -> ragtune::train::Result<EncodedSet<Sequence>>,
+    learns: Learns,
+) -> Outcome {
+    let train = encode(&sets.train)?;
+    let notes = vec![train.report.to_string()];
+    show(args, &lm, &train)?;
+    let tuning = args.tuning();
+    let sequences: Vec<Sequence> = train.items.iter().map(|item| item.value.clone()).collect();
+    let inputs = Inputs::default()
+        .with_train(&sets.train)
+        .with_validation(&sets.valid)
+        .with_test(&sets.test)
+        .with_sequences(&sequences, &train.sources, learns)
+        .with_encoding(data::encoding(&train.report, limits(args, &lm)))
+        .with_settings(data::settings(args, &tuning, train.items.len(), false));
+    data::heed(args, &doctor::examine(&inputs))?;
+    let prepared = Prepared {
+        train: train.items,
+        valid: optional(&sets.valid, &encode)?,
+        test: optional(&sets.test, &encode)?,
+        notes,
+        save: saver(args),
+        loads: loads(args),
+        objective: LanguageModelling::new(lm),
+    };
+    run::run(args, &tuning, prepared)
+}
+
+fn load(args: &Args) -> Result<Arc<CausalLm>, Box<dyn Error>> {
+    let folder = language_model::folder(&args.model)?;
+    Ok(Arc::new(CausalLm::load(folder, &args.device.device()?)?))
+}
+
+fn limits(args: &Args, lm: &CausalLm) -> Limits {
+    let reads = lm.config().max_position_embeddings;
+    Limits::new(args.max_tokens.unwrap_or(reads.min(MAX_TOKENS))).with_overflow(args.overflow)
+}
+
+/// The examples of a set that may be empty.
+fn optional<R, T>(
+    set: &Dataset<R>,
+    encode: impl Fn(&Dataset<R>) -> ragtune::train::Result<EncodedSet<T>>,
+) -> Result<Vec<ragtune::train::data::Record<T>>, Box<dyn Error>> {
+    match set.is_empty() {
+        true => Ok(Vec::new()),
+        false => Ok(encode(set)?.items),
+    }
+}
+
+/// Shows examples with their trained tokens in green.
+fn show(args: &Args, lm: &CausalLm, train: &EncodedSet<Sequence>) -> Outcome {
+    if args.json {
+        return Ok(());
+    }
+    for sequence in train.items.iter().take(SHOWN) {
+        let decode = |ids: &[u32]| Ok(lm.tokenizer().decode_with_special(ids)?);
+        let mut parts = doctor::show(&sequence.value, decode)?;
+        let mut left = SHOWN_CHARS;
+        for part in &mut parts {
+            part.text = part.text.chars().take(left).collect();
+            left -= part.text.chars().count();
+        }
+        output::line(doctor::coloured(&parts))?;
+    }
+    Ok(())
+}
+
+/// Writes an adapter, or the whole model with the trained weights in it.
+#[allow(clippy::type_complexity, reason = "as the field that it fills")]
+fn saver<O: HasModel>(args: &Args) -> Box<dyn Fn(&O, &AdapterSet, &Path) -> Outcome> {
+    let (model, adapter) = (args.model.clone(), is_adapter(&args.tuning()));
+    Box::new(move |objective, set, folder| {
+        if adapter {
+            let mut config = set.config().clone();
+            config.base_model_name_or_path = Some(model.clone());
+            config.task_type = Some("CAUSAL_LM".to_owned());
+            return Ok(set.clone().with_config(config).save(folder)?);
+        }
+        let mut merged = (**objective.lm()).clone();
+        let _ = merged.merge(&AdapterStack::base().with(Arc::new(set.clone()), 1.0))?;
+        Ok(merged.save(language_model::folder(&model)?, folder, FloatType::F32)?)
+    })
+}
+
+fn loads(args: &Args) -> String {
+    match is_adapter(&args.tuning()) {
+        true => format!(
+            "let lm = CausalLm::load({:?}, &device)?; let adapter = AdapterSet::load(\"OUT\", &lm)?;",
+            args.model
+        ),
+        false => "let lm = CausalLm::load(\"OUT\", &device)?;".to_owned(),
+    }
+}
+
+/// A task of a language model.
+trait HasModel {
+    fn lm(&self) -> &Arc<CausalLm>;
+}
+
+impl HasModel for LanguageModelling {
+    fn lm(&self) -> &Arc<CausalLm> {
+        self.model()
+    }
+}
+
+impl HasModel for PreferenceOptimisation {
+    fn lm(&self) -> &Arc<CausalLm> {
+        self.model()
+    }
+}

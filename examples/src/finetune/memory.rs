@@ -1,0 +1,76 @@
+//! What the run will take of memory, and what it took.
+
+use std::error::Error;
+use std::fs;
+
+use ragtune::train::memory::MemoryPlan;
+use ragtune::train::objective::Objective;
+use ragtune::train::trainer::TrainOptions;
+use ragtune::train::tuning::Trainable;
+
+use super::args::Args;
+
+/// The settings of the run, made to hold the limit where there is one, and the peak of memory that they will take.
+///
+/// # Errors
+/// A limit that nothing holds, and examples that no batch can be made of.
+pub fn plan<O: Objective>(
+    args: &Args,
+    objective: &O,
+    trainable: &Trainable,
+    lengths: &[usize],
+    evaluates: bool,
+) -> Result<(TrainOptions, Option<MemoryPlan>), Box<dyn Error>> {
+    let options = args.options();
+    let (Some(footprint), Some(resident)) = (objective.footprint(), status("VmRSS")) else {
+        return match args.memory {
+            Some(_) => Err("--memory needs a system that says what the process holds (/proc)".into()),
+            None => Ok((options, None)),
+        };
+    };
+    let Some(limit) = args.memory else {
+        let plan = MemoryPlan::new(resident, &footprint, trainable, &options, lengths, evaluates)?;
+        return Ok((options, Some(plan)));
+    };
+    let fit = MemoryPlan::fit(
+        limit * 1_000_000,
+        resident,
+        &footprint,
+        trainable,
+        &options,
+        lengths,
+        evaluates,
+    )?;
+    if fit.options != options {
+        args.say(&format!(
+            "to hold {limit} MB: batches of {:?}, {} to a step{}",
+            fit.options.batch,
+            fit.options.accumulation,
+            if fit.options.gradient_checkpointing {
+                ", layers computed again on the way back"
+            } else {
+                ""
+            }
+        ))?;
+    }
+    Ok((fit.options, Some(fit.plan)))
+}
+
+/// The peak of the process's memory in bytes, where the system says it.
+#[must_use]
+pub fn peak() -> Option<u64> {
+    status("VmHWM")
+}
+
+#[must_use]
+pub fn megabytes(bytes: u64) -> String {
+    format!("{:.0} MB", bytes as f64 / 1e6)
+}
+
+/// A number of bytes out of /proc/self/status.
+fn status(field: &str) -> Option<u64> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find(|line| line.starts_with(field))?;
+    let kilobytes: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
+    Some(kilobytes * 1024)
+}

@@ -1,0 +1,283 @@
+//! The run itself, whatever the task.
+
+use std::cell::{Cell, RefCell};
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use ragtune::core::adapters::{AdapterSet, AdapterStack};
+use ragtune::train::objective::{Objective, Scores};
+use ragtune::train::report::{CardMetric, CardRun, Curves, ModelCard};
+use ragtune::train::trainer::{TrainEvent, TrainReport, Trainer};
+use ragtune::train::tuning::{Trainable, Tuning};
+use serde_json::{Map, Value, json};
+
+use super::args::Args;
+use super::memory;
+use crate::{Outcome, output};
+
+/// Everything that a task brings to its run.
+pub struct Prepared<O: Objective> {
+    pub objective: O,
+    pub train: Vec<O::Example>,
+    pub valid: Vec<O::Example>,
+    pub test: Vec<O::Example>,
+    /// What became of the data on the way, a line each.
+    pub notes: Vec<String>,
+    /// Writes the tuned model into a folder that does not exist yet.
+    #[allow(clippy::type_complexity, reason = "one closure of one place")]
+    pub save: Box<dyn Fn(&O, &AdapterSet, &Path) -> Outcome>,
+    /// The line that loads the result.
+    pub loads: String,
+}
+
+/// Trains, evaluates, saves and reports.
+pub fn run<O: Objective>(args: &Args, tuning: &Tuning, prepared: Prepared<O>) -> Outcome {
+    let Prepared {
+        objective,
+        train,
+        valid,
+        test,
+        notes,
+        save,
+        loads,
+    } = prepared;
+    let mut trainable = Trainable::new(objective.base(), tuning, &objective.heads(), args.seed)?;
+    for note in &notes {
+        args.say(note)?;
+    }
+    args.say(&trainable.to_string())?;
+    let lengths: Vec<usize> = train.iter().map(|example| objective.tokens(example)).collect();
+    let (options, plan) = memory::plan(args, &objective, &trainable, &lengths, !valid.is_empty())?;
+    if let Some(plan) = &plan {
+        args.say(&format!("memory: {plan}"))?;
+    }
+    let predicted = plan.map(|plan| plan.peak);
+    if args.plan {
+        return match args.json {
+            true => output::json(&json!({
+                "task": args.task.to_string(), "method": args.method.to_string(),
+                "trainable": trainable.count(), "total": trainable.total(),
+                "predicted_peak_bytes": predicted,
+            })),
+            false => Ok(()),
+        };
+    }
+    let result = args
+        .out
+        .join(if is_adapter(tuning) { "adapter" } else { "model" });
+    if result.exists() {
+        return Err(format!("{} exists; name another --out, or remove it", result.display()).into());
+    }
+    // 1. The run.
+    let started = Instant::now();
+    let bar = Bar::new(args.json);
+    let report = Trainer::new(&objective, &train, options)
+        .with_valid(&valid)
+        .with_folder(args.out.join("state"))
+        .with_resume(args.resume)
+        .with_observer(|event| bar.show(event))
+        .run(tuning, &mut trainable)?;
+    bar.finish();
+    let seconds = started.elapsed().as_secs_f64();
+    // 2. The scores.
+    let set = trainable.adapters(objective.base())?;
+    let adapters = AdapterStack::base().with(Arc::new(set.clone()), 1.0);
+    let scores = |examples: &[O::Example]| -> Result<Option<Scores>, Box<dyn std::error::Error>> {
+        match examples.is_empty() {
+            true => Ok(None),
+            false => Ok(Some(objective.evaluate(examples, &adapters)?)),
+        }
+    };
+    let (valid_scores, test_scores) = (scores(&valid)?, scores(&test)?);
+    // 3. The files.
+    fs::create_dir_all(&args.out)?;
+    save(&objective, &set, &result)?;
+    let curves = args.out.join("curves");
+    Curves::new(&report.history).write(&curves)?;
+    let peak = memory::peak();
+    let found = Found {
+        report: &report,
+        trainable: &trainable,
+        valid: valid_scores.as_ref(),
+        test: test_scores.as_ref(),
+        seconds,
+        peak,
+        predicted,
+    };
+    card(args, tuning, &found, &loads, train.len()).write(&result)?;
+    print(args, &found, &result, &curves, &loads)
+}
+
+/// Whether the result is an adapter beside the base, and not a model of its own.
+pub fn is_adapter(tuning: &Tuning) -> bool {
+    !matches!(tuning, Tuning::Full | Tuning::Selective(_) | Tuning::Head)
+}
+
+/// What a run came to.
+struct Found<'a> {
+    report: &'a TrainReport,
+    trainable: &'a Trainable,
+    valid: Option<&'a Scores>,
+    test: Option<&'a Scores>,
+    seconds: f64,
+    peak: Option<u64>,
+    predicted: Option<u64>,
+}
+
+fn print(args: &Args, found: &Found<'_>, result: &Path, curves: &Path, loads: &str) -> Outcome {
+    let numbers = |scores: Option<&Scores>| -> Value {
+        let values = scores.map(|scores| {
+            scores
+                .iter()
+                .map(|(name, value)| (name.to_owned(), json!(value)))
+                .collect()
+        });
+        values.map_or(Value::Null, |values: Map<String, Value>| Value::Object(values))
+    };
+    if args.json {
+        return output::json(&json!({
+            "task": args.task.to_string(),
+            "method": args.method.to_string(),
+            "trainable": found.trainable.count(),
+            "total": found.trainable.total(),
+            "steps": found.report.steps,
+            "seconds": found.seconds,
+            "peak_bytes": found.peak,
+            "predicted_peak_bytes": found.predicted,
+            "valid": numbers(found.valid),
+            "test": numbers(found.test),
+            "out": result,
+        }));
+    }
+    output::line(format_args!(
+        "{} steps in {:.1} s{}",
+        found.report.steps,
+        found.seconds,
+        found
+            .peak
+            .map(|peak| format!(", peak of memory {}", memory::megabytes(peak)))
+            .unwrap_or_default()
+    ))?;
+    if let Some((step, score)) = found.report.best {
+        output::line(format_args!("best validation behind step {step}: {score:.4}"))?;
+    }
+    for (name, scores) in [("valid", found.valid), ("test", found.test)] {
+        if let Some(scores) = scores {
+            output::line(format_args!("{name}: {scores}"))?;
+        }
+    }
+    output::line(format_args!("curves: {}", curves.display()))?;
+    output::line(format_args!("result: {}", result.display()))?;
+    output::line(format_args!(
+        "load it: {}",
+        loads.replace("OUT", &result.display().to_string())
+    ))
+}
+
+fn card(args: &Args, tuning: &Tuning, found: &Found<'_>, loads: &str, examples: usize) -> ModelCard {
+    let name = args
+        .out
+        .file_name()
+        .map(|name| name.to_string_lossy().into_owned());
+    let mut card = ModelCard::new(name.unwrap_or_default(), &args.model, tuning.name())
+        .with_seed(args.seed)
+        .with_setting("task", &args.task)
+        .with_setting("examples", examples)
+        .with_setting("trained weights", found.trainable.count())
+        .with_version("ragtune", env!("CARGO_PKG_VERSION"))
+        .with_run(CardRun {
+            steps: found.report.steps,
+            seconds: found.seconds,
+            ..CardRun::default()
+        })
+        .with_snippet("rust", loads.replace("OUT", "."));
+    if let Value::Object(settings) = tuning.to_json() {
+        for (name, value) in settings.into_iter().filter(|(_, value)| !value.is_null()) {
+            card = card.with_setting(name, value);
+        }
+    }
+    for (split, scores) in [("validation", found.valid), ("test", found.test)] {
+        for (name, value) in scores.into_iter().flat_map(Scores::iter) {
+            card = card.with_metric(CardMetric::new(split, name, value));
+        }
+    }
+    card
+}
+
+/// A bar with the loss, the speed and the time that is left.
+struct Bar {
+    bar: ProgressBar,
+    loss: Cell<Option<f64>>,
+    scores: RefCell<Option<String>>,
+    since: Cell<Option<Instant>>,
+    tokens: Cell<usize>,
+}
+
+impl Bar {
+    fn new(hidden: bool) -> Self {
+        let bar = if hidden {
+            ProgressBar::hidden()
+        } else {
+            ProgressBar::new(0)
+        };
+        if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len} {msg}, {eta} left") {
+            bar.set_style(style);
+        }
+        Self {
+            bar,
+            loss: Cell::new(None),
+            scores: RefCell::new(None),
+            since: Cell::new(None),
+            tokens: Cell::new(0),
+        }
+    }
+
+    fn show(&self, event: &TrainEvent<'_>) {
+        match event {
+            TrainEvent::Started { done, steps, .. } => {
+                self.bar.set_length(*steps as u64);
+                self.bar.set_position(*done as u64);
+                self.bar.reset_eta();
+                self.since.set(Some(Instant::now()));
+            }
+            TrainEvent::Stepped { step, .. } => {
+                // A mean over about twenty steps: single ones jump.
+                let mean = self
+                    .loss
+                    .get()
+                    .map_or(step.loss, |mean| 0.95 * mean + 0.05 * step.loss);
+                self.loss.set(Some(mean));
+                self.tokens.set(self.tokens.get() + step.tokens);
+                let seconds = self
+                    .since
+                    .get()
+                    .map_or(0.0, |since| since.elapsed().as_secs_f64());
+                let speed = self.tokens.get() as f64 / seconds.max(1e-9);
+                let scores = self.scores.borrow();
+                let scores = scores
+                    .as_ref()
+                    .map(|scores| format!(", {scores}"))
+                    .unwrap_or_default();
+                self.bar.set_position(step.number as u64);
+                self.bar
+                    .set_message(format!("loss {mean:.4}{scores}, {speed:.0} tokens/s"));
+            }
+            TrainEvent::Evaluated { evaluation, .. } => {
+                let first = evaluation
+                    .scores
+                    .iter()
+                    .next()
+                    .map(|(name, value)| format!("{name} {value:.4}"));
+                *self.scores.borrow_mut() = first;
+            }
+            _ => {}
+        }
+    }
+
+    fn finish(&self) {
+        self.bar.finish_and_clear();
+    }
+}

@@ -1,19 +1,17 @@
 //! Classes of texts, or of pairs of texts.
 //!
-//! Letters: `b` texts, `c` classes, `p` width of pooled vectors.
+//! Letters: `b` texts, `c` classes.
 
 use std::sync::Arc;
 
 use burn::tensor::{Tensor, TensorData};
 use ragtune_core::adapters::{AdapterBase, AdapterStack};
 use ragtune_core::kernels::on_threads;
-use ragtune_core::models::layered::Layered;
 use ragtune_core::models::{ProblemType, SequenceClassifier};
-use ragtune_core::nn::Context;
 
 use super::batches::by_tokens;
-use super::features::Features;
-use super::packing::{argmax, binary_cross_entropy, joined, log_likelihoods};
+use super::features::{Features, Text};
+use super::packing::{argmax, binary_cross_entropy, log_likelihoods};
 use super::{Objective, Pass, Scores};
 use crate::data::{Origin, Record};
 use crate::encode::ClassifiedTokens;
@@ -48,8 +46,6 @@ const EVALUATED_TOKENS: usize = 2048;
 pub struct Classification {
     model: Arc<SequenceClassifier>,
     weights: Vec<f32>,
-    /// Slots of all modules but the head's.
-    body: Arc<[String]>,
     features: Features,
 }
 
@@ -65,14 +61,9 @@ impl Classification {
                 "its head is a regression; give its `config.json` another `problem_type`, or put a new head on it",
             ));
         }
-        let heads = model.heads();
-        let modules = model.modules();
-        let slots = modules.iter().map(|module| module.slot());
-        let body = slots.filter(|slot| !heads.contains(slot)).map(str::to_owned);
         Ok(Self {
             weights: vec![1.0; model.labels().len()],
-            body: body.collect(),
-            features: Features::default(),
+            features: Features::new(&*model, &model.heads()),
             model,
         })
     }
@@ -155,34 +146,8 @@ impl Classification {
     /// # Shapes
     /// `-> [b, c]`.
     fn logits(&self, batch: &[&Record<ClassifiedTokens>], pass: &mut Pass<'_>) -> Result<Tensor<2>> {
-        let texts: Vec<(&[u32], &[u32])> = batch
-            .iter()
-            .map(|record| (&record.value.ids[..], &record.value.type_ids[..]))
-            .collect();
-        let (tokens, segments) = joined(texts.iter().copied());
-        let context = pass.context(segments.clone());
-        if self.body.iter().any(|slot| pass.adapters().touches(slot)) {
-            let hidden = pass.hidden(&self.model, tokens, segments)?; // [t, h]
-            return Ok(self.model.logits(&hidden, &context));
-        }
-        // Each text on its own, so that its vector does not depend on the batch that it is first met in.
-        let features = self.features.of(&texts, |number| {
-            let (tokens, segments) = joined(std::iter::once(texts[number]));
-            let context = Context::new(segments);
-            let hidden = self.model.hidden(&tokens, &context)?;
-            let pooled = self.model.pool(&hidden, &context); // [1, p]
-            Ok(pooled.into_data().iter::<f32>().collect())
-        })?;
-        let width = features.first().map_or(0, |vector| vector.len());
-        let rows: Vec<f32> = features
-            .iter()
-            .flat_map(|vector| vector.iter().copied())
-            .collect();
-        let pooled = Tensor::from_data(
-            TensorData::new(rows, [batch.len(), width]),
-            AdapterBase::device(&*self.model),
-        );
-        Ok(self.model.logits_of_pooled(pooled, &context))
+        self.features
+            .logits((&self.model, &self.model), &texts(batch), pass)
     }
 
     /// The sum of the losses.
@@ -369,4 +334,11 @@ impl Objective for Classification {
     fn heads(&self) -> Vec<String> {
         self.model.heads().into_iter().map(str::to_owned).collect()
     }
+}
+
+fn texts<'t>(batch: &[&'t Record<ClassifiedTokens>]) -> Vec<Text<'t>> {
+    let texts = batch
+        .iter()
+        .map(|record| (&record.value.ids[..], &record.value.type_ids[..]));
+    texts.collect()
 }

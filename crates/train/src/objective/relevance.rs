@@ -11,7 +11,8 @@ use ragtune_core::kernels::on_threads;
 use ragtune_core::models::CrossEncoder;
 
 use super::batches::by_tokens;
-use super::packing::{binary_cross_entropy, joined};
+use super::features::{Features, Text};
+use super::packing::binary_cross_entropy;
 use super::{Objective, Pass, Scores};
 use crate::data::{Origin, Record};
 use crate::encode::JudgedTokens;
@@ -43,6 +44,7 @@ const RELEVANT: f32 = 0.5;
 pub struct RelevanceRanking {
     model: Arc<CrossEncoder>,
     positive_weight: f32,
+    features: Features,
 }
 
 impl RelevanceRanking {
@@ -50,6 +52,7 @@ impl RelevanceRanking {
     #[must_use]
     pub fn new(model: Arc<CrossEncoder>) -> Self {
         Self {
+            features: Features::new(&*model, &model.heads()),
             model,
             positive_weight: 1.0,
         }
@@ -82,10 +85,9 @@ impl RelevanceRanking {
         let texts = batch
             .iter()
             .map(|record| (&record.value.ids[..], &record.value.type_ids[..]));
-        let (tokens, segments) = joined(texts);
-        let context = pass.context(segments.clone());
-        let hidden = pass.hidden(&self.model, tokens, segments)?;
-        let logits = self.model.head_logits(&hidden, &context); // [b, 1] or [b, 2]
+        let texts: Vec<Text<'_>> = texts.collect();
+        let model = (&self.model, self.model.classifier());
+        let logits = self.features.logits(model, &texts, pass)?; // [b, 1] or [b, 2]
         let [b, classes] = logits.dims();
         Ok(match classes {
             2 => logits.clone().slice([0..b, 1..2]) - logits.slice([0..b, 0..1]),

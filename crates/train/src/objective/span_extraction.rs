@@ -12,7 +12,8 @@ use ragtune_core::models::SpanReader;
 use ragtune_core::nn::Segments;
 
 use super::batches::by_tokens;
-use super::packing::{joined, log_likelihoods};
+use super::features::{Features, Text};
+use super::packing::log_likelihoods;
 use super::{Objective, Pass, Scores};
 use crate::data::{Origin, Question, Record};
 use crate::encode::Window;
@@ -48,6 +49,7 @@ pub struct SpanExtraction {
     model: Arc<SpanReader>,
     /// The set that evaluated windows are of.
     questions: Arc<[Question]>,
+    features: Features,
 }
 
 impl SpanExtraction {
@@ -55,6 +57,7 @@ impl SpanExtraction {
     #[must_use]
     pub fn new(model: Arc<SpanReader>) -> Self {
         Self {
+            features: Features::new(&*model, &model.heads()),
             model,
             questions: Arc::new([]),
         }
@@ -173,9 +176,10 @@ impl Objective for SpanExtraction {
         let texts = batch
             .iter()
             .map(|record| (&record.value.ids[..], &record.value.type_ids[..]));
-        let (tokens, segments) = joined(texts);
+        let texts: Vec<Text<'_>> = texts.collect();
+        let segments = Segments::from_lengths(texts.iter().map(|(ids, _)| ids.len()));
         let context = pass.context(segments.clone());
-        let hidden = pass.hidden(&self.model, tokens, segments.clone())?;
+        let hidden = self.features.hidden(&self.model, &texts, pass)?; // [t, h]
         let logits = self.model.logits(hidden, &context); // [t, 2]
         let part = |column: usize, of: fn(&Window) -> u32| {
             let tokens: Vec<usize> = batch.iter().map(|record| of(&record.value) as usize).collect();

@@ -8,9 +8,11 @@ use burn::tensor::{Int, Tensor, TensorData};
 use ragtune_core::adapters::{AdapterBase, AdapterStack};
 use ragtune_core::kernels::on_threads;
 use ragtune_core::models::TokenClassifier;
+use ragtune_core::nn::Segments;
 
 use super::batches::by_tokens;
-use super::packing::{argmax, joined, log_likelihoods};
+use super::features::{Features, Text};
+use super::packing::{argmax, log_likelihoods};
 use super::{Objective, Pass, Scores};
 use crate::data::{Origin, Record};
 use crate::encode::TaggedTokens;
@@ -41,6 +43,7 @@ pub struct Tagging {
     model: Arc<TokenClassifier>,
     /// Whether the tags are of entities.
     has_entities: bool,
+    features: Features,
 }
 
 /// What a batch came to.
@@ -56,7 +59,11 @@ impl Tagging {
     #[must_use]
     pub fn new(model: Arc<TokenClassifier>) -> Self {
         let has_entities = Scheme::detect(model.labels().iter()).is_some();
-        Self { model, has_entities }
+        Self {
+            features: Features::new(&*model, &model.heads()),
+            model,
+            has_entities,
+        }
     }
 
     /// The model.
@@ -81,7 +88,8 @@ impl Tagging {
         let texts = batch
             .iter()
             .map(|record| (&record.value.ids[..], &record.value.type_ids[..]));
-        let (tokens, segments) = joined(texts);
+        let texts: Vec<Text<'_>> = texts.collect();
+        let segments = Segments::from_lengths(texts.iter().map(|(ids, _)| ids.len()));
         let (mut places, mut classes) = (Vec::new(), Vec::new());
         for (record, range) in batch.iter().zip(segments.iter()) {
             for (token, class) in self.targets(record)? {
@@ -89,8 +97,8 @@ impl Tagging {
                 classes.push(class);
             }
         }
-        let context = pass.context(segments.clone());
-        let hidden = pass.hidden(&self.model, tokens, segments)?; // [t, h]
+        let context = pass.context(segments);
+        let hidden = self.features.hidden(&self.model, &texts, pass)?; // [t, h]
         let numbers: Vec<i32> = places
             .iter()
             .map(|place| i32::try_from(*place).unwrap_or(i32::MAX))

@@ -181,6 +181,10 @@ fn wnut17_words_have_tokens() {
         let value = &set.records[source].value;
         let item = &item.value;
         assert_eq!((item.ids[0], item.ids[item.ids.len() - 1]), (101, 102));
+        let asked = tokenizer.encode_words(&value.words, 256, 0).unwrap();
+        let firsts = |words: &[Option<usize>]| words.iter().map(Option::is_some).collect::<Vec<_>>();
+        let trained: Vec<bool> = item.targets.iter().map(|&target| target != u32::MAX).collect();
+        assert_eq!((&asked[0].ids, firsts(&asked[0].words)), (&item.ids, trained));
         let learned = item
             .targets
             .iter()
@@ -220,6 +224,23 @@ fn covid_qa_answers_are_found_again() {
         .questions(&set, limits)
         .unwrap();
     println!("{}", encoded.report);
+    // What is trained on is what a tuned model is asked with.
+    for source in 0..10 {
+        let value = &set.records[source].value;
+        let asked = tokenizer
+            .encode_windows(&value.question, &value.context, 384, 128)
+            .unwrap();
+        let of_question = |(_, of): &(_, &usize)| **of == source;
+        let trained = encoded.items.iter().zip(&encoded.sources).filter(of_question);
+        let trained: Vec<_> = trained
+            .map(|(window, _)| (&window.value.ids, &window.value.type_ids))
+            .collect();
+        let asked: Vec<_> = asked
+            .iter()
+            .map(|window| (&window.ids, &window.type_ids))
+            .collect();
+        assert_eq!(trained, asked);
+    }
     let mut shown = 0;
     for (window, &source) in encoded.items.iter().zip(&encoded.sources) {
         let window = &window.value;

@@ -191,6 +191,7 @@ fn compare<O: Objective>(
         .with_batch(batch)
         .with_accumulation(batches)
         .with_gradient_checkpointing(again)
+        .with_evaluate_every(1)
         .with_learning_rate(1e-5);
     let lengths: Vec<usize> = examples.iter().map(|example| task.tokens(example)).collect();
     let footprint = task.footprint().ok_or("the task does not say its widths")?;

@@ -184,7 +184,7 @@ fn card(args: &Args, tuning: &Tuning, found: &Found<'_>, loads: &str, examples: 
         .map(|name| name.to_string_lossy().into_owned());
     let mut card = ModelCard::new(name.unwrap_or_default(), &args.model, tuning.name())
         .with_seed(args.seed)
-        .with_setting("task", &args.task)
+        .with_setting("task", args.task)
         .with_setting("examples", examples)
         .with_setting("trained weights", found.trainable.count())
         .with_version("ragtune", env!("CARGO_PKG_VERSION"))

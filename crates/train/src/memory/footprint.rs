@@ -22,6 +22,8 @@ pub struct Footprint {
     pub intermediate: usize,
     /// Whether the feed-forward layer has a gate beside it.
     pub gated: bool,
+    /// Tensors of the hidden width that go from layer to layer: a decoder's sum comes in two parts.
+    pub streams: usize,
     /// Rows of the output layer where the loss is over all words; 0 where it is not.
     pub vocabulary: usize,
 }
@@ -50,6 +52,7 @@ impl Footprint {
             heads: config.num_attention_heads,
             intermediate: config.intermediate_size,
             gated: config.is_gated(),
+            streams: 2,
             vocabulary: config.vocab_size,
         }
     }
@@ -65,6 +68,7 @@ impl Footprint {
             heads: config.num_attention_heads,
             intermediate: config.intermediate_size,
             gated: false,
+            streams: 1,
             vocabulary: 0,
         }
     }

@@ -17,6 +17,8 @@ const MIN_ROWS: u64 = 64;
 const EPOCHS: u64 = 4;
 /// Tokens that are evaluated at once.
 const EVALUATED_TOKENS: u64 = 2048;
+/// What threads and small things take beside tensors.
+const OVERHEAD: u64 = 16 << 20;
 
 /// The peak of a run's memory by what takes it, in bytes.
 ///
@@ -72,8 +74,8 @@ impl MemoryPlan {
         let hidden = footprint.hidden as u64;
         let reached = layers - trainable.first_layer().unwrap_or(0).min(footprint.layers) as u64;
         let width = match options.gradient_checkpointing {
-            // Two streams between layers, and one layer whole.
-            true => reached * 2 * hidden + kept,
+            // What goes from layer to layer, and one layer whole.
+            true => reached * footprint.streams as u64 * hidden + kept,
             false => reached * kept,
         };
         let activations = tokens * (width + 2 * hidden) * FLOAT;
@@ -89,9 +91,12 @@ impl MemoryPlan {
         let carried = (held - 1) * trained;
         let turning = base + activations + loss + carried;
         let ending = base + gradients + passing + activations / layers.max(1);
-        let evaluating =
-            resident + optimiser + whole + EVALUATED_TOKENS * footprint.passing() as u64 * FLOAT + loss;
-        let peak = turning.max(ending).max(if evaluates { evaluating } else { 0 });
+        let evaluating = resident
+            + optimiser
+            + whole
+            + EVALUATED_TOKENS * footprint.passing() as u64 * FLOAT
+            + logits(footprint, EVALUATED_TOKENS);
+        let peak = OVERHEAD + turning.max(ending).max(if evaluates { evaluating } else { 0 });
         Ok(Self {
             resident,
             optimiser,
@@ -157,9 +162,6 @@ fn loss(footprint: &Footprint, trainable: &Trainable, tokens: u64) -> u64 {
     if words == 0 {
         return tokens * hidden * FLOAT;
     }
-    let rows = (LOGITS / (words * FLOAT) / MIN_ROWS * MIN_ROWS)
-        .max(MIN_ROWS)
-        .min(tokens);
     let output = trainable
         .parameters()
         .iter()
@@ -167,7 +169,18 @@ fn loss(footprint: &Footprint, trainable: &Trainable, tokens: u64) -> u64 {
     let trained = output
         .map(|parameter| parameter.count() as u64)
         .find(|count| *count == words * hidden);
-    rows * words * FLOAT + 2 * tokens * hidden * FLOAT + trained.map_or(0, |count| 2 * count * FLOAT)
+    logits(footprint, tokens) + 2 * tokens * hidden * FLOAT + trained.map_or(0, |count| 2 * count * FLOAT)
+}
+
+/// The logits that exist at once, of at most so many tokens.
+fn logits(footprint: &Footprint, tokens: u64) -> u64 {
+    match footprint.vocabulary as u64 {
+        0 => 0,
+        words => {
+            let rows = (LOGITS / (words * FLOAT) / MIN_ROWS * MIN_ROWS).max(MIN_ROWS);
+            rows.min(tokens) * words * FLOAT
+        }
+    }
 }
 
 /// Weights of whole matrices, which are packed again for every use.

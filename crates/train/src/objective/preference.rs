@@ -81,7 +81,7 @@ impl PreferenceOptimisation {
             .inner();
         let ours = self.log_likelihoods(batch, pass)?; // [2 b], chosen ones first
         let b = batch.len();
-        let half = |x: &Tensor<1>, from: usize| x.clone().slice([from..from + b]);
+        let half = |x: &Tensor<1>, from: usize| x.clone().narrow(0, from, b);
         let gain = ours - reference;
         let margins = half(&gain, 0) - half(&gain, b);
         let losses = match self.loss {

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
+#[allow(clippy::large_enum_variant, reason = "a run has one")]
 pub enum Tuning {
     /// Every weight.
     Full,

@@ -29,6 +29,10 @@ pub enum HeadPooling {
 
 /// A classification head of either kind.
 #[derive(Clone, Debug)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "a model has one, which stays where it was made"
+)]
 pub(super) enum ClassificationHead {
     /// `out_proj(activation(dense(first token)))`.
     FirstToken {

@@ -8,5 +8,6 @@ use ragtune_examples::output;
 
 fn main() -> ExitCode {
     let args = Args::parse();
+    finetune::give_back_freed();
     output::run(|| finetune::finetune(&args))
 }

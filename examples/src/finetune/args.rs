@@ -87,6 +87,9 @@ pub struct Args {
     /// Highest learning rate [default: by method]
     #[arg(long, value_name = "RATE")]
     pub lr: Option<f64>,
+    /// Highest learning rate of the head that the task adds [default: 1e-2 for classes, else as --lr]
+    #[arg(long, value_name = "RATE")]
+    pub head_lr: Option<f64>,
     /// Share of the steps in which the rate rises
     #[arg(long, default_value_t = 0.05)]
     pub warmup: f64,
@@ -270,6 +273,19 @@ impl Args {
             Method::Lora => Tuning::Lora(lora()),
             Method::Dora => Tuning::Lora(lora().with_dora()),
             Method::Ia3 => Tuning::Ia3 { targets },
+        }
+    }
+
+    /// How much faster the head that the task adds learns.
+    #[must_use]
+    pub fn head_ratio(&self) -> f64 {
+        /// For weights that begin at nothing and read vectors of length 1.
+        const NEW_HEAD: f64 = 1e-2;
+        let rate = self.lr.unwrap_or_else(|| self.tuning().learning_rate());
+        match (self.head_lr, self.task) {
+            (Some(head), _) => head / rate,
+            (None, Task::Classify) => (NEW_HEAD / rate).max(1.0),
+            (None, _) => 1.0,
         }
     }
 

@@ -10,6 +10,31 @@ use ragtune::train::tuning::Trainable;
 
 use super::args::Args;
 
+/// Starts the program again with the system's allocator told to give large blocks back when they are freed (glibc keeps them
+/// by default, in pieces that do not fit the next step, which can double the peak). Elsewhere, and where the environment
+/// says something already, nothing happens.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+pub fn give_back_freed() {
+    use std::os::unix::process::CommandExt;
+    use std::process::Command;
+
+    /// Blocks from so many bytes on are the system's own.
+    const THRESHOLD: (&str, &str) = ("MALLOC_MMAP_THRESHOLD_", "1048576");
+    if std::env::var_os(THRESHOLD.0).is_none()
+        && let Ok(program) = std::env::current_exe()
+    {
+        // Returns only where it fails; then the program goes on as it is.
+        let _ = Command::new(program)
+            .args(std::env::args_os().skip(1))
+            .env(THRESHOLD.0, THRESHOLD.1)
+            .exec();
+    }
+}
+
+/// Nothing to be told elsewhere.
+#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+pub fn give_back_freed() {}
+
 /// The settings of the run, made to hold the limit where there is one, and the peak of memory that they will take.
 ///
 /// # Errors

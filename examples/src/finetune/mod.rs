@@ -8,6 +8,7 @@ mod memory;
 mod run;
 
 pub use args::Args;
+pub use memory::give_back_freed;
 
 use args::Task;
 

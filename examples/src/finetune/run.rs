@@ -44,7 +44,9 @@ pub fn run<O: Objective>(args: &Args, tuning: &Tuning, prepared: Prepared<O>) ->
         save,
         loads,
     } = prepared;
-    let mut trainable = Trainable::new(objective.base(), tuning, &objective.heads(), args.seed)?;
+    let heads = objective.heads();
+    let mut trainable = Trainable::new(objective.base(), tuning, &heads, args.seed)?
+        .with_head_rate(&heads, args.head_ratio())?;
     for note in &notes {
         args.say(note)?;
     }

@@ -20,6 +20,9 @@ const ACTIVATIONS: [Activation; 5] = [
     Activation::Tanh,
 ];
 
+/// Of norms: large, because rows of few components that nearly cancel make both forms lose their last digits.
+const EPSILON: f64 = 1e-2;
+
 /// A number for each component, from a seed: cheap to shrink, and no value is special.
 fn values(seed: u64, count: usize) -> Vec<f32> {
     let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
@@ -135,8 +138,8 @@ proptest! {
             true => loss(&normed, seed + 4) + loss(&sum, seed + 5),
             false => loss(&normed, seed + 4),
         };
-        let ours = total(rms_norm::rms_norm(x.clone(), added.clone(), &weight, 1e-5)).backward();
-        let theirs = total(rms_norm::composed(x.clone(), added.clone(), &weight, 1e-5)).backward();
+        let ours = total(rms_norm::rms_norm(x.clone(), added.clone(), &weight, EPSILON)).backward();
+        let theirs = total(rms_norm::composed(x.clone(), added.clone(), &weight, EPSILON)).backward();
         let mut pairs = vec![x.clone()];
         pairs.extend(added.clone());
         for x in &pairs {
@@ -146,8 +149,8 @@ proptest! {
             close("rms weight", &weight.grad(&ours).unwrap(), &weight.grad(&theirs).unwrap())?;
         }
         // 2. Layer norm.
-        let y = layer_norm::layer_norm(x.clone(), added.clone(), &weight, &bias, 1e-5);
-        let twin = layer_norm::composed(x.clone(), added.clone(), &weight, &bias, 1e-5);
+        let y = layer_norm::layer_norm(x.clone(), added.clone(), &weight, &bias, EPSILON);
+        let twin = layer_norm::composed(x.clone(), added.clone(), &weight, &bias, EPSILON);
         close("y", &y, &twin)?;
         let (ours, theirs) = (loss(&y, seed + 4).backward(), loss(&twin, seed + 4).backward());
         for x in &pairs {
@@ -174,13 +177,13 @@ proptest! {
         };
         let (y, weight, dy) = inputs();
         agree(
-            norm_gradient::rms_norm_backward(y.clone(), weight.clone(), 1e-5, dy.clone(), true),
-            norm_gradient::composed_rms_norm_backward(y, weight, 1e-5, dy),
+            norm_gradient::rms_norm_backward(y.clone(), weight.clone(), EPSILON, dy.clone(), true),
+            norm_gradient::composed_rms_norm_backward(y, weight, EPSILON, dy),
         )?;
         let (y, weight, dy) = inputs();
         agree(
-            norm_gradient::layer_norm_backward(y.clone(), weight.clone(), 1e-5, dy.clone(), true),
-            norm_gradient::composed_layer_norm_backward(y, weight, 1e-5, dy),
+            norm_gradient::layer_norm_backward(y.clone(), weight.clone(), EPSILON, dy.clone(), true),
+            norm_gradient::composed_layer_norm_backward(y, weight, EPSILON, dy),
         )?;
     }
 

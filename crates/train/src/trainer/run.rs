@@ -1,5 +1,6 @@
 //! The training loop.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -145,7 +146,7 @@ impl<'a, O: Objective> Trainer<'a, O> {
     /// [`Error::Io`].
     pub fn run(mut self, tuning: &Tuning, trainable: &mut Trainable) -> Result<TrainReport> {
         let course = Course::new(&self, tuning)?;
-        let store = self.store(tuning)?;
+        let store = self.store(tuning, trainable)?;
         let mut state = self.begin(store.as_ref(), trainable)?;
         self.tell(&TrainEvent::Started {
             done: state.done(),
@@ -255,7 +256,7 @@ impl<'a, O: Objective> Trainer<'a, O> {
         Ok(())
     }
 
-    fn store(&self, tuning: &Tuning) -> Result<Option<Store>> {
+    fn store(&self, tuning: &Tuning, trainable: &Trainable) -> Result<Option<Store>> {
         let Some(folder) = &self.folder else {
             return match self.resume {
                 true => Err(Error::invalid(
@@ -265,7 +266,13 @@ impl<'a, O: Objective> Trainer<'a, O> {
                 false => Ok(None),
             };
         };
-        let settings = json!({ "tuning": tuning.to_json(), "options": self.options.to_json() });
+        // How many weights learn how fast, which a head's own rate changes.
+        let mut rates: BTreeMap<String, usize> = BTreeMap::new();
+        for parameter in trainable.parameters() {
+            *rates.entry(parameter.rate().to_string()).or_default() += parameter.count();
+        }
+        let settings =
+            json!({ "tuning": tuning.to_json(), "options": self.options.to_json(), "weights": rates });
         Store::new(folder, settings, self.fingerprint()).map(Some)
     }
 

@@ -128,6 +128,27 @@ impl Trainable {
         &self.config
     }
 
+    /// Lets the modules in `heads` learn `ratio` times as fast as the rest: new weights have a longer way to go.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] for a ratio that is not above 0.
+    pub fn with_head_rate(mut self, heads: &[String], ratio: f64) -> Result<Self> {
+        if !(ratio.is_finite() && ratio > 0.0) {
+            return Err(Error::invalid(
+                "head rate",
+                format!("{ratio} times the rate; it is above 0"),
+            ));
+        }
+        for parameter in self
+            .parameters
+            .iter_mut()
+            .filter(|parameter| heads.contains(&parameter.slot))
+        {
+            parameter.rate = ratio;
+        }
+        Ok(self)
+    }
+
     /// Gives a trained weight other values before the run, such as those of an adapter that is trained further.
     ///
     /// # Errors

@@ -8,6 +8,7 @@ use burn::tensor::{Device, Tensor};
 use super::super::encoder::{EncoderConfig, EncoderModel};
 use super::super::heads::{Classification, HeadPooling, Labels, NewHead, ProblemType, SequenceClassifier};
 use super::super::layered::layered_through;
+use super::super::sentence::transformer_files;
 use super::super::tokenizer::{Encoded, TextTokenizer};
 use crate::adapters::{AdapterBase, AdapterStack, Module, ModuleShapes};
 use crate::error::{Error, Result};
@@ -51,18 +52,18 @@ impl CrossEncoder {
     /// As [`super::super::Encoder::from_files`], and [`Error::Config`] when the head has other than one or two
     /// classes.
     pub fn from_files(files: &ModelFiles, device: &Device) -> Result<Self> {
-        let classifier = SequenceClassifier::from_files(files, device)?;
-        let classes = classifier.labels().len();
-        if !(1..=2).contains(&classes) {
+        // Before the weights, which are of the head that config.json names.
+        let config = EncoderModel::config(&transformer_files(files)?)?;
+        if !(1..=2).contains(&config.num_labels) {
             return Err(Error::Config {
-                path: classifier.encoder().shape().path.clone(),
+                path: config.path,
                 field: "num_labels (or id2label)".to_owned(),
-                found: classes.to_string(),
+                found: config.num_labels.to_string(),
                 expected: "1 (relevance) or 2 (irrelevant, relevant)".to_owned(),
             });
         }
         Ok(Self {
-            classifier,
+            classifier: SequenceClassifier::from_files(files, device)?,
             adapters: AdapterStack::base(),
         })
     }

@@ -53,7 +53,7 @@ pub fn line(text: impl fmt::Display) -> Outcome {
 /// Prints a piece of a text that is being written, at once.
 ///
 /// # Errors
-/// As [`line`].
+/// As [`line()`].
 pub fn piece(text: impl fmt::Display) -> Outcome {
     print(&mut io::stdout().lock(), format_args!("{text}"))
 }

@@ -240,7 +240,7 @@ impl Args {
     /// A line for people; with --json there is one object only.
     ///
     /// # Errors
-    /// As [`output::line`].
+    /// As [`output::line()`].
     pub fn say(&self, text: &str) -> Outcome {
         match self.json {
             true => Ok(()),

@@ -18,7 +18,7 @@ use super::coded_rows::{CodedPart, GROUP_WORDS, Group, MAGIC};
 use super::panels::{PANEL_VECTORS, Panels};
 
 /// Vectors of words that lie side by side in a panel.
-type Words<S> = [<S as Simd>::u32s; PANEL_VECTORS];
+pub type Words<S> = [<S as Simd>::u32s; PANEL_VECTORS];
 /// Sums or totals of as many columns.
 type Totals<S> = [<S as Simd>::f32s; PANEL_VECTORS];
 /// The lower half of every byte.
@@ -35,6 +35,13 @@ pub enum Integers {
 ///
 /// What a sum is in between is its own affair: lanes of 32 bits.
 pub trait Dot<S: Simd>: Copy {
+    /// Asks for the memory some way behind a block of weights, which is read once and in order: from memory a product takes as
+    /// long as reading does.
+    #[inline(always)]
+    fn fetch(self, block: &[Words<S>]) {
+        let _ = block;
+    }
+
     /// What a sum with weights in int8 begins with.
     fn start_bytes(self, simd: S, group: &Group) -> S::u32s;
 
@@ -159,6 +166,9 @@ fn int8_tile<S: Simd, D: Dot<S>, const MR: usize>(
     let mut totals = [[simd.splat_f32s(0.0); PANEL_VECTORS]; MR];
     let mut group = 0;
     for block in words.chunks(Int8::BLOCK) {
+        if MR == 1 {
+            dot.fetch(block);
+        }
         let (header, body) = block.split_at(Int8::HEADER);
         let header = &header[0];
         for (section, body) in body.chunks(Int8::SECTION).enumerate() {
@@ -205,6 +215,9 @@ fn int4_tile<S: Simd, D: Dot<S>, const MR: usize>(
     let mut totals = [[simd.splat_f32s(0.0); PANEL_VECTORS]; MR];
     let (lower, four) = (simd.splat_u32s(LOWER), simd.splat_u32s(4));
     for (group, block) in words.chunks(Int4::BLOCK).enumerate() {
+        if MR == 1 {
+            dot.fetch(block);
+        }
         let (header, body) = block.split_at(Int4::HEADER);
         let header = &header[0];
         let mut sums = [[dot.start_nibbles(simd); PANEL_VECTORS]; MR];

@@ -1,18 +1,22 @@
 //! Integer products by the instructions of AVX-512 VNNI and of AVX2.
 //!
 //! `vpdpbusd` is missing in pulp, and the standard library's form of it is `unsafe` to call where the compiler cannot see
-//! that the processor has it: that one call is all the unsafe code here. It needs a value of [`Vnni`], which only exists
+//! that the processor has it; the hint to fetch memory takes a plain address. These two calls are all the unsafe code here. The first needs a value of [`Vnni`], which only exists
 //! where the instruction was found. The scalar form in the tests guards it: every instruction set has to give its bits.
 #![allow(unsafe_code)]
 
-use std::arch::x86_64::_mm512_dpbusd_epi32;
+use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch, _mm512_dpbusd_epi32};
 
 use pulp::x86::{V3, V4};
 use pulp::{NullaryFnOnce, Simd, cast};
 
 use super::coded_rows::{CodedPart, Group, MAGIC};
-use super::integer_product::{Dot, Integers, Product, from_magic};
+use super::integer_product::{Dot, Integers, Product, Words, from_magic};
 use super::panels::Panels;
+
+/// Bytes between what is read and what is asked for.
+const AHEAD: usize = 4096;
+const CACHE_LINE: usize = 64;
 
 pulp::simd_type! {
     /// What [`V4`] stands for, and VNNI.
@@ -120,6 +124,15 @@ impl Vnni {
 }
 
 impl Dot<V4> for Vnni {
+    #[inline(always)]
+    fn fetch(self, block: &[Words<V4>]) {
+        let address = block.as_ptr().cast::<i8>().wrapping_add(AHEAD);
+        for line in (0..size_of_val(block)).step_by(CACHE_LINE) {
+            // SAFETY: a hint reads nothing and may name any address.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(address.wrapping_add(line)) };
+        }
+    }
+
     #[inline(always)]
     fn start_bytes(self, simd: V4, group: &Group) -> pulp::u32x16 {
         simd.splat_u32s(group.biased)

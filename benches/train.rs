@@ -73,7 +73,6 @@ fn main() -> Result<()> {
         };
         let mut own = Command::new(std::env::current_exe()?);
         own.arg("--own").arg(folder).args([&threads.to_string(), work]);
-        own.env("MALLOC_MMAP_THRESHOLD_", "1048576"); // as the example `finetune` has it
         let mut engines = vec![Peer::start("ragtune", own)?];
         engines.extend(Peer::all("train_peer.py", folder, threads, &[work])?);
         let mut times: Vec<Vec<Round>> = vec![Vec::new(); engines.len()];

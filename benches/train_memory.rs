@@ -97,7 +97,7 @@ fn main() -> Result<()> {
             .arg("--own")
             .arg(folder)
             .arg(number.to_string())
-            .env("MALLOC_MMAP_THRESHOLD_", "1048576") // as the example `finetune` has it
+            .env("MALLOC_MMAP_THRESHOLD_", "1048576") // as `finetune --memory` has it
             .output()?;
         let text = String::from_utf8(output.stdout)?;
         let numbers: Vec<f64> = text

@@ -8,6 +8,8 @@ use ragtune_examples::output;
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    finetune::give_back_freed();
+    if args.memory.is_some() {
+        finetune::give_back_freed();
+    }
     output::run(|| finetune::finetune(&args))
 }

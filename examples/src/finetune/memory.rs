@@ -10,9 +10,10 @@ use ragtune::train::tuning::Trainable;
 
 use super::args::Args;
 
-/// Starts the program again with the system's allocator told to give large blocks back when they are freed (glibc keeps them
-/// by default, in pieces that do not fit the next step, which can double the peak). Elsewhere, and where the environment
-/// says something already, nothing happens.
+/// Starts the program again with the system's allocator told to give large blocks back when they are freed, for runs that
+/// have to hold a limit. By default glibc keeps them, in pieces that may not fit the next step, which can double the peak;
+/// giving them back costs up to as much time as the step itself. Elsewhere, and where the environment says something
+/// already, nothing happens.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 pub fn give_back_freed() {
     use std::os::unix::process::CommandExt;

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::path::Path;
 
 use ragtune::train::data::{Cleaning, Dataset, Sample};
-use ragtune::train::doctor::{Diagnosis, Encoding, Settings, Subject};
+use ragtune::train::doctor::{Diagnosis, Encoding, Inputs, Settings, Subject};
 use ragtune::train::encode::{EncodeReport, Limits};
 use ragtune::train::tuning::Tuning;
 
@@ -12,7 +12,7 @@ use super::args::Args;
 use crate::{Outcome, output};
 
 /// The share of the examples that is held out where no validation set is given.
-const HELD_OUT: f64 = 0.1;
+pub const HELD_OUT: f64 = 0.1;
 
 /// The three sets of a run.
 pub struct Sets<R> {
@@ -42,13 +42,31 @@ pub fn sets<R: Sample + Sync + Clone>(
     }
     let (train, valid) = match valid {
         Some(valid) => (train, valid),
+        // One text has no other that could be held out: the task divides it.
+        None if train.len() < 2 => (train, Dataset::default()),
         None => {
-            let (train, valid) = train.split(HELD_OUT, args.seed)?;
+            let (mut train, valid) = train.split(HELD_OUT, args.seed)?;
+            if args.clean {
+                // The same question with another answer would be on both sides.
+                args.say(&Cleaning::default().run_against(&mut train, &valid)?.to_string())?;
+            }
             args.say(&format!("{} of them held out for validation", valid.len()))?;
             (train, valid)
         }
     };
     Ok(Sets { train, valid, test })
+}
+
+/// The sets that there are, for the doctor.
+pub fn shown<'a, R: Examined>(inputs: Inputs<'a>, sets: &'a Sets<R>) -> Inputs<'a> {
+    let mut inputs = inputs.with_train(&sets.train);
+    if !sets.valid.is_empty() {
+        inputs = inputs.with_validation(&sets.valid);
+    }
+    if !sets.test.is_empty() {
+        inputs = inputs.with_test(&sets.test);
+    }
+    inputs
 }
 
 /// What encoding left out, for the doctor.

@@ -266,10 +266,7 @@ fn examine<R: Examined>(
     limits: Limits,
     coupled: bool,
 ) -> Outcome {
-    let inputs = inputs
-        .with_train(&sets.train)
-        .with_validation(&sets.valid)
-        .with_test(&sets.test)
+    let inputs = data::shown(inputs, sets)
         .with_encoding(data::encoding(report, limits))
         .with_settings(data::settings(args, &args.tuning(), report.items, coupled));
     data::heed(args, &doctor::examine(&inputs))

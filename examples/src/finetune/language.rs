@@ -8,7 +8,7 @@ use ragtune::core::adapters::{AdapterSet, AdapterStack};
 use ragtune::core::models::CausalLm;
 use ragtune::core::weights::FloatType;
 use ragtune::train::data::{
-    Dataset, TextFiles, instructions as instruction_files, passages, preferences as preference_files,
+    Dataset, Passage, TextFiles, instructions as instruction_files, passages, preferences as preference_files,
 };
 use ragtune::train::doctor::{self, Inputs, Learns};
 use ragtune::train::encode::{ChatEncoder, EncodedSet, Limits, Sequence, blocks};
@@ -40,12 +40,39 @@ pub fn instructions(args: &Args) -> Outcome {
 /// `--task pretrain`.
 pub fn texts(args: &Args) -> Outcome {
     let lm = load(args)?;
-    let sets = data::sets(args, |path| passages::read(path, &TextFiles::default()))?;
+    let mut sets = data::sets(args, |path| passages::read(path, &TextFiles::default()))?;
+    if sets.valid.is_empty() && args.valid.is_none() {
+        hold_out_end(args, &mut sets)?;
+    }
     let limits = limits(args, &lm);
     let stop = lm.end_tokens().first().copied();
     let tokenizer = Arc::clone(lm.tokenizer());
     let encode = |set: &Dataset<_>| blocks(&tokenizer, stop, set, limits);
     learn(args, lm, &sets, encode, Learns::Everything)
+}
+
+/// Holds the end of a single text out, from the beginning of a line on.
+fn hold_out_end(args: &Args, sets: &mut Sets<Passage>) -> Outcome {
+    let Some(record) = sets.train.records.first_mut() else {
+        return Ok(());
+    };
+    let text = &record.value.text;
+    let share = (text.len() as f64 * (1.0 - data::HELD_OUT)) as usize;
+    let Some(cut) = text[..text.floor_char_boundary(share)]
+        .rfind('\n')
+        .map(|end| end + 1)
+    else {
+        return Err("the text has one line, of which nothing can be held out; name --valid".into());
+    };
+    let end = text[cut..].to_owned();
+    args.say(&format!(
+        "the last {} of its {} bytes held out for validation",
+        end.len(),
+        text.len()
+    ))?;
+    record.value.text.truncate(cut);
+    sets.valid = vec![Passage { text: end }].into();
+    Ok(())
 }
 
 /// `--task dpo`.
@@ -58,9 +85,7 @@ pub fn preferences(args: &Args) -> Outcome {
     let train = encode(&sets.train)?;
     let notes = vec![train.report.to_string()];
     let tuning = args.tuning();
-    let inputs = Inputs::default()
-        .with_train(&sets.train)
-        .with_validation(&sets.valid)
+    let inputs = data::shown(Inputs::default(), &sets)
         .with_tokens(
             train
                 .items
@@ -96,10 +121,7 @@ fn learn<R: Examined>(
     show(args, &lm, &train)?;
     let tuning = args.tuning();
     let sequences: Vec<Sequence> = train.items.iter().map(|item| item.value.clone()).collect();
-    let inputs = Inputs::default()
-        .with_train(&sets.train)
-        .with_validation(&sets.valid)
-        .with_test(&sets.test)
+    let inputs = data::shown(Inputs::default(), sets)
         .with_sequences(&sequences, &train.sources, learns)
         .with_encoding(data::encoding(&train.report, limits(args, &lm)))
         .with_settings(data::settings(args, &tuning, train.items.len(), false));

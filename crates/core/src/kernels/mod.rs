@@ -54,6 +54,7 @@ pub use adamw::{AdamWStep, adamw, square_sum};
 pub use attention::{AttentionOptions, attention, attention_cached};
 #[cfg(feature = "autodiff")]
 pub use cross_entropy::{CrossEntropyOptions, IGNORED, cross_entropy, log_probabilities};
+#[cfg(feature = "cpu")]
 use dropout::Mask;
 pub use dropout::dropout;
 pub use embedding::embedding;

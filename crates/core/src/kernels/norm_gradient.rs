@@ -116,6 +116,10 @@ fn fused(
     }
 }
 
+#[cfg_attr(
+    not(feature = "cpu"),
+    allow(unused_variables, reason = "the composed form gives both")
+)]
 pub(super) fn rms_norm_backward(
     y: Tensor<2>,
     weight: Tensor<1>,
@@ -149,6 +153,10 @@ pub(super) fn composed_rms_norm_backward(
     }
 }
 
+#[cfg_attr(
+    not(feature = "cpu"),
+    allow(unused_variables, reason = "the composed form gives both")
+)]
 pub(super) fn layer_norm_backward(
     y: Tensor<2>,
     weight: Tensor<1>,

@@ -7,8 +7,7 @@
     reason = "functions of tests, which the lints do not know for such"
 )]
 
-#[path = "common/bytes.rs"]
-mod bytes;
+mod byte_tokenizer;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -156,7 +155,7 @@ fn leaves_open(name: &str) -> bool {
 fn with_every_published_template_exactly_the_answers_are_trained() {
     let Some(templates) = templates() else { return };
     assert_eq!(templates.len(), 32);
-    let tokenizer = bytes::tokenizer(SPECIAL);
+    let tokenizer = byte_tokenizer::tokenizer(SPECIAL);
     let system = Message::system("You are a helpful assistant");
     let turns = [
         Message::user("Hello"),
@@ -224,7 +223,7 @@ proptest! {
         turns in prop::collection::vec(("[a<|im_end>\n /sü]{0,12}", "[a<|im_start>\n user:ü]{0,12}"), 1..4),
         plain in any::<bool>(),
     ) {
-        let tokenizer = bytes::tokenizer(SPECIAL);
+        let tokenizer = byte_tokenizer::tokenizer(SPECIAL);
         let encoder = match plain {
             true => ChatEncoder::new(Arc::clone(&tokenizer), None, Some(257)).unwrap(),
             false => encoder(&tokenizer, ChatTemplate::new(CHATML).unwrap()),
@@ -245,7 +244,7 @@ proptest! {
 
 #[test]
 fn a_template_without_control_tokens_is_closed_by_the_end_token() {
-    let tokenizer = bytes::tokenizer(&["<s>", "</s>"]);
+    let tokenizer = byte_tokenizer::tokenizer(&["<s>", "</s>"]);
     let source = "{% for m in messages %}### {{ m.role }}:\n{{ m.content }}\n\n{% endfor %}\
                   {% if add_generation_prompt %}### assistant:\n{% endif %}";
     let encoder = encoder(&tokenizer, ChatTemplate::new(source).unwrap());
@@ -268,7 +267,7 @@ fn a_template_without_control_tokens_is_closed_by_the_end_token() {
 
 #[test]
 fn what_does_not_fit() {
-    let tokenizer = bytes::tokenizer(SPECIAL);
+    let tokenizer = byte_tokenizer::tokenizer(SPECIAL);
     let encoder = encoder(&tokenizer, ChatTemplate::new(CHATML).unwrap());
     let set = Dataset::from(vec![
         Instruction::new("q", "a"),
@@ -305,7 +304,7 @@ fn what_does_not_fit() {
 
 #[test]
 fn preferences_share_their_prompt() {
-    let tokenizer = bytes::tokenizer(SPECIAL);
+    let tokenizer = byte_tokenizer::tokenizer(SPECIAL);
     let encoder = encoder(&tokenizer, ChatTemplate::new(CHATML).unwrap());
     let messages = vec![Message::user("q"), Message::assistant("old"), Message::user("r")];
     let set = Dataset::from(vec![Preference {
@@ -325,7 +324,7 @@ fn preferences_share_their_prompt() {
 
 #[test]
 fn prompts_with_completions_and_plain_text() {
-    let tokenizer = bytes::tokenizer(&["<s>", "</s>"]);
+    let tokenizer = byte_tokenizer::tokenizer(&["<s>", "</s>"]);
     let encoder = ChatEncoder::new(Arc::clone(&tokenizer), None, Some(257)).unwrap();
     let sequence = encoder.completion("1 + 1 =", " 2").unwrap();
     assert_eq!(runs(&tokenizer, &sequence), [" 2</s>"]);

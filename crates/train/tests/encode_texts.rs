@@ -6,8 +6,7 @@
     reason = "functions of tests, which the lints do not know for such"
 )]
 
-#[path = "common/bytes.rs"]
-mod bytes;
+mod byte_tokenizer;
 
 use std::path::PathBuf;
 
@@ -33,7 +32,7 @@ fn minilm() -> Option<TextTokenizer> {
 
 #[test]
 fn labels_and_lengths() {
-    let tokenizer = bytes::tokenizer(&[]);
+    let tokenizer = byte_tokenizer::tokenizer(&[]);
     let encoder = TextEncoder::new(&tokenizer).unwrap();
     let set = Dataset::from(vec![
         Labelled::with_labels("abc", ["y", "x", "y"]),
@@ -105,7 +104,7 @@ proptest! {
             (start, (start + chars).min(length))
         });
         let set = Dataset::from(vec![question(&text, answer)]);
-        let tokenizer = bytes::tokenizer(&[]);
+        let tokenizer = byte_tokenizer::tokenizer(&[]);
         let limits = WindowLimits::default().with_max_tokens(max_tokens).with_overlap_tokens(overlap);
         let encoded = TextEncoder::new(&tokenizer).unwrap().questions(&set, limits);
         let Ok(encoded) = encoded else {
@@ -138,7 +137,7 @@ proptest! {
 
 #[test]
 fn questions_that_leave_no_room() {
-    let tokenizer = bytes::tokenizer(&[]);
+    let tokenizer = byte_tokenizer::tokenizer(&[]);
     let encoder = TextEncoder::new(&tokenizer).unwrap();
     let long = Question {
         question: "why? ".repeat(20),

@@ -4,7 +4,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that meets them fails")]
 
-mod common;
+mod curve;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -13,7 +13,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
 
-use common::Curve;
+use curve::Curve;
 use ragtune_core::adapters::Targets;
 use ragtune_train::batch::Random;
 use ragtune_train::trainer::{Duration as Length, TrainOptions, Trainer};

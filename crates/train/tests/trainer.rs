@@ -2,9 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that meets them fails")]
 
-mod common;
+mod curve;
 
-use common::{Curve, Point};
+use curve::{Curve, Point};
 use ragtune_core::adapters::{AdapterBase, Targets};
 use ragtune_train::Error;
 use ragtune_train::objective::Objective;

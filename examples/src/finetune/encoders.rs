@@ -58,13 +58,9 @@ pub fn classify(args: &Args) -> Outcome {
     let encoder = TextEncoder::new(&tokenizer)?;
     let encode = |set: &Dataset<Labelled>| encoder.labelled(set, &map, limits);
     let train = encode(&sets.train)?;
-    let inputs = Inputs::default().with_head(map.names()).with_tokens(
-        train
-            .items
-            .iter()
-            .zip(&train.sources)
-            .map(|(item, source)| (item.value.ids.as_slice(), *source)),
-    );
+    let inputs = Inputs::default()
+        .with_head(map.names())
+        .with_tokens(tokens(&train, |item| &item.ids));
     examine(args, &sets, inputs, &train.report, limits, false)?;
     let prepared = Prepared {
         notes: vec![train.report.to_string()],
@@ -97,13 +93,9 @@ pub fn tag(args: &Args) -> Outcome {
     let encoder = TextEncoder::new(&tokenizer)?;
     let encode = |set: &Dataset<Tagged>| encoder.tagged(set, &map, limits);
     let train = encode(&sets.train)?;
-    let inputs = Inputs::default().with_head(map.names()).with_tokens(
-        train
-            .items
-            .iter()
-            .zip(&train.sources)
-            .map(|(item, source)| (item.value.ids.as_slice(), *source)),
-    );
+    let inputs = Inputs::default()
+        .with_head(map.names())
+        .with_tokens(tokens(&train, |item| &item.ids));
     examine(args, &sets, inputs, &train.report, limits, false)?;
     let prepared = Prepared {
         notes: vec![train.report.to_string()],
@@ -157,13 +149,7 @@ pub fn questions(args: &Args) -> Outcome {
         Ok(windows)
     };
     let train = encoder.questions(&sets.train, windows)?;
-    let inputs = Inputs::default().with_tokens(
-        train
-            .items
-            .iter()
-            .zip(&train.sources)
-            .map(|(item, source)| (item.value.ids.as_slice(), *source)),
-    );
+    let inputs = Inputs::default().with_tokens(tokens(&train, |item| &item.ids));
     let limits = Limits::new(max_tokens).with_overflow(args.overflow);
     examine(args, &sets, inputs, &train.report, limits, false)?;
     let held_out = sets.valid.values().chain(sets.test.values()).cloned();
@@ -194,13 +180,7 @@ pub fn rerank(args: &Args) -> Outcome {
     let encoder = TextEncoder::new(&tokenizer)?;
     let encode = |set: &Dataset<_>| encoder.judged(set, limits);
     let train = encode(&sets.train)?;
-    let inputs = Inputs::default().with_tokens(
-        train
-            .items
-            .iter()
-            .zip(&train.sources)
-            .map(|(item, source)| (item.value.ids.as_slice(), *source)),
-    );
+    let inputs = Inputs::default().with_tokens(tokens(&train, |item| &item.ids));
     examine(args, &sets, inputs, &train.report, limits, false)?;
     let prepared = Prepared {
         notes: vec![train.report.to_string()],
@@ -226,13 +206,7 @@ pub fn embed(args: &Args) -> Outcome {
     let model = Arc::new(encoder);
     let encode = |set: &Dataset<_>| encode::pairs(&model, set, args.overflow);
     let train = encode(&sets.train)?;
-    let inputs = Inputs::default().with_tokens(
-        train
-            .items
-            .iter()
-            .zip(&train.sources)
-            .map(|(item, source)| (item.value.positive.as_slice(), *source)),
-    );
+    let inputs = Inputs::default().with_tokens(tokens(&train, |item| &item.positive));
     let limits = Limits::new(model.max_seq_length());
     examine(args, &sets, inputs, &train.report, limits, true)?;
     let prepared = Prepared {
@@ -255,6 +229,12 @@ fn folder(args: &Args) -> Result<PathBuf, Box<dyn Error>> {
 
 fn limits(args: &Args, reads: usize) -> Limits {
     Limits::new(args.max_tokens.unwrap_or(reads)).with_overflow(args.overflow)
+}
+
+/// The tokens of each example, with the index of its record.
+fn tokens<T>(train: &EncodedSet<T>, of: fn(&T) -> &Vec<u32>) -> impl Iterator<Item = (&[u32], usize)> {
+    let items = train.items.iter().zip(&train.sources);
+    items.map(move |(item, source)| (of(&item.value).as_slice(), *source))
 }
 
 /// Has the doctor look over what all tasks have.

@@ -25,6 +25,7 @@ use rayon::prelude::*;
 
 use decode_model::VOCABULARY;
 use peer::Peer;
+use ragtune_benches::measure::{median, processor_seconds, setting, status};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 /// Seconds and processor seconds of a round.
@@ -249,32 +250,4 @@ fn rate(rounds: &[Round], tokens: usize) -> String {
         tokens as f64 / wall().fold(f64::INFINITY, f64::min),
         1e3 * median(rounds.iter().map(|round| round.1)),
     )
-}
-
-fn median(values: impl Iterator<Item = f64>) -> f64 {
-    let mut sorted: Vec<f64> = values.collect();
-    sorted.sort_by(f64::total_cmp);
-    sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)
-}
-
-/// Processor time of this process, all threads; 0 where the system has no /proc.
-fn processor_seconds() -> f64 {
-    let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    let fields = stat.rsplit(')').next().unwrap_or_default();
-    let ticks = |index: usize| -> f64 {
-        let field = fields.split_whitespace().nth(index);
-        field.and_then(|field| field.parse().ok()).unwrap_or(0.0)
-    };
-    (ticks(11) + ticks(12)) / 100.0 // utime and stime in hundredths of a second
-}
-
-/// A number of kilobytes out of /proc/self/status.
-fn status(field: &str) -> Option<u64> {
-    let status = fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find(|line| line.starts_with(field))?;
-    line.split_whitespace().nth(1)?.parse().ok()
-}
-
-fn setting(name: &str) -> Option<usize> {
-    std::env::var(name).ok()?.parse().ok()
 }

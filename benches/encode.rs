@@ -24,6 +24,7 @@ use ragtune_core::text::{Embedder, Role};
 mod peer;
 
 use peer::Peer;
+use ragtune_benches::measure::{processor_seconds, setting};
 
 /// Texts, tokens of each (special ones included), and passes of a round.
 const SHAPES: [(usize, usize, usize); 4] = [(32, 128, 3), (128, 32, 3), (16, 256, 3), (1, 12, 60)];
@@ -138,21 +139,6 @@ fn timed(passes: usize, mut pass: impl FnMut() -> Result<()>) -> Result<Round> {
         pass()?;
     }
     Ok((start.elapsed().as_secs_f64(), processor_seconds() - before))
-}
-
-/// Processor time of this process, all threads; 0 where the system has no /proc.
-fn processor_seconds() -> f64 {
-    let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    let fields = stat.rsplit(')').next().unwrap_or_default();
-    let ticks = |index: usize| -> f64 {
-        let field = fields.split_whitespace().nth(index);
-        field.and_then(|field| field.parse().ok()).unwrap_or(0.0)
-    };
-    (ticks(11) + ticks(12)) / 100.0 // utime and stime in hundredths of a second
-}
-
-fn setting(name: &str) -> Option<usize> {
-    std::env::var(name).ok()?.parse().ok()
 }
 
 /// Milliseconds of a pass, and of processor time.

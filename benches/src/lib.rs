@@ -1,1 +1,3 @@
-//! The benchmarks stand beside this folder, one file each; this file only makes them a package.
+//! What the benchmarks share; they stand beside this folder, one file each.
+
+pub mod measure;

@@ -39,9 +39,24 @@ pub struct Args {
     /// The examples to choose the best weights by [default: a tenth of --data, held out]
     #[arg(long, value_name = "FILE")]
     pub valid: Option<PathBuf>,
+    /// Learns from all of --data: nothing is held out, and the last weights are the result
+    #[arg(long, conflicts_with = "valid")]
+    pub no_valid: bool,
     /// The examples to measure the result on
     #[arg(long, value_name = "FILE")]
     pub test: Option<PathBuf>,
+    /// Writes what the result says of each example of --test: JSON lines; for classify, tag and qa
+    #[arg(long, value_name = "FILE", requires = "test")]
+    pub predictions: Option<PathBuf>,
+    /// qa: windows without its answer that are learned of each question [default: all]
+    #[arg(long, value_name = "N")]
+    pub empty_windows: Option<usize>,
+    /// embed: texts for each question that are near to it and not its answer, found by the model among the other texts
+    #[arg(long, value_name = "N")]
+    pub hard_negatives: Option<usize>,
+    /// embed: shorter vectors that are trained beside the whole ones (Matryoshka), such as 192,96
+    #[arg(long, value_delimiter = ',', value_name = "SIZES")]
+    pub dims: Vec<usize>,
     /// classify: the column of the text [default: found by its name]
     #[arg(long, value_name = "NAME")]
     pub text_column: Option<String>,
@@ -284,7 +299,8 @@ impl Args {
         let rate = self.lr.unwrap_or_else(|| self.tuning().learning_rate());
         match (self.head_lr, self.task) {
             (Some(head), _) => head / rate,
-            (None, Task::Classify) => (NEW_HEAD / rate).max(1.0),
+            // Where the head is all that trains, its rate is --lr.
+            (None, Task::Classify) if self.method != Method::Head => (NEW_HEAD / rate).max(1.0),
             (None, _) => 1.0,
         }
     }

@@ -43,7 +43,7 @@ pub fn sets<R: Sample + Sync + Clone>(
     let (train, valid) = match valid {
         Some(valid) => (train, valid),
         // One text has no other that could be held out: the task divides it.
-        None if train.len() < 2 => (train, Dataset::default()),
+        None if args.no_valid || train.len() < 2 => (train, Dataset::default()),
         None => {
             let (mut train, valid) = train.split(HELD_OUT, args.seed)?;
             if args.clean {

@@ -15,6 +15,7 @@ use ragtune::train::data::{
 };
 use ragtune::train::doctor::{self, Inputs};
 use ragtune::train::encode::{self, EncodeReport, EncodedSet, Limits, TextEncoder, WindowLimits};
+use ragtune::train::mining::HardNegatives;
 use ragtune::train::objective::{
     Classification, EmbeddingRanking, Objective, RelevanceRanking, SpanExtraction, Tagging,
 };
@@ -148,7 +149,10 @@ pub fn questions(args: &Args) -> Outcome {
             .for_each(|window| window.value.question += first);
         Ok(windows)
     };
-    let train = encoder.questions(&sets.train, windows)?;
+    let mut train = encoder.questions(&sets.train, windows)?;
+    if let Some(most) = args.empty_windows {
+        train = train.with_empty_windows(most, args.seed);
+    }
     let inputs = Inputs::default().with_tokens(tokens(&train, |item| &item.ids));
     let limits = Limits::new(max_tokens).with_overflow(args.overflow);
     examine(args, &sets, inputs, &train.report, limits, false)?;
@@ -198,12 +202,19 @@ pub fn rerank(args: &Args) -> Outcome {
 
 /// `--task embed`.
 pub fn embed(args: &Args) -> Outcome {
-    let sets = data::sets(args, |path| pair_files::read(path, &PairColumns::default()))?;
+    let mut sets = data::sets(args, |path| pair_files::read(path, &PairColumns::default()))?;
     let mut encoder = Encoder::load(folder(args)?, &args.device.device()?)?;
     if let Some(max_tokens) = args.max_tokens {
         encoder = encoder.with_max_seq_length(max_tokens)?;
     }
     let model = Arc::new(encoder);
+    if let Some(wanted) = args.hard_negatives {
+        let mined = HardNegatives::default()
+            .with_num_negatives(wanted)
+            .mine(&sets.train, &[] as &[&str], &*model)?;
+        args.say(&mined.report.to_string())?;
+        sets.train = mined.set;
+    }
     let encode = |set: &Dataset<_>| encode::pairs(&model, set, args.overflow);
     let train = encode(&sets.train)?;
     let inputs = Inputs::default().with_tokens(tokens(&train, |item| &item.positive));
@@ -218,7 +229,10 @@ pub fn embed(args: &Args) -> Outcome {
             Ok(task.model().save(folder, stack, FloatType::F32)?)
         }),
         loads: loads(args, &args.model, "Encoder"),
-        objective: EmbeddingRanking::new(Arc::clone(&model)),
+        objective: match args.dims.as_slice() {
+            [] => EmbeddingRanking::new(Arc::clone(&model)),
+            dims => EmbeddingRanking::new(Arc::clone(&model)).with_dims(dims.iter().copied())?,
+        },
     };
     run::run(args, &args.tuning(), prepared)
 }

@@ -94,6 +94,9 @@ pub fn run<O: Objective>(args: &Args, tuning: &Tuning, prepared: Prepared<O>) ->
         }
     };
     let (valid_scores, test_scores) = (scores(&valid)?, scores(&test)?);
+    if let Some(file) = &args.predictions {
+        predictions(file, &objective.predictions(&test, &adapters)?)?;
+    }
     // 3. The files.
     fs::create_dir_all(&args.out)?;
     save(&objective, &set, &result)?;
@@ -177,6 +180,13 @@ fn print(args: &Args, found: &Found<'_>, result: &Path, curves: &Path, loads: &s
         "load it: {}",
         loads.replace("OUT", &result.display().to_string())
     ))
+}
+
+/// Writes what was predicted, a JSON line each.
+fn predictions(file: &Path, predictions: &[Value]) -> Outcome {
+    let lines: String = predictions.iter().map(|one| format!("{one}\n")).collect();
+    fs::write(file, lines).map_err(|error| format!("cannot write {}: {error}", file.display()))?;
+    Ok(())
 }
 
 fn card(args: &Args, tuning: &Tuning, found: &Found<'_>, loads: &str, examples: usize) -> ModelCard {

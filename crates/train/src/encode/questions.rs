@@ -1,5 +1,6 @@
 //! Questions with their contexts, in overlapping windows.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use ragtune_core::models::TextTokenizer;
@@ -7,6 +8,7 @@ use ragtune_core::text::Span;
 
 use super::report::{EncodeReport, EncodedSet, Outcome, Overflow, TokenCount, at, encode_all};
 use super::texts::TextEncoder;
+use crate::batch::{Purpose, Random};
 use crate::data::{Dataset, Question, Record};
 use crate::error::{Error, Result};
 
@@ -186,6 +188,36 @@ impl TextEncoder<'_> {
         }
         report.targets = windows.len();
         Ok(Outcome::new(windows, report))
+    }
+}
+
+impl EncodedSet<Window> {
+    /// Keeps of every question at most so many windows without its answer, chosen by the seed. A long context has many of
+    /// them, which teach little each and take most of the time.
+    #[must_use]
+    pub fn with_empty_windows(mut self, most: usize, seed: u64) -> Self {
+        let mut empty: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+        for (number, window) in self.items.iter().enumerate() {
+            if !window.value.has_answer() {
+                empty.entry(window.value.question).or_default().push(number);
+            }
+        }
+        let mut dropped = vec![false; self.items.len()];
+        for (question, windows) in &mut empty {
+            Random::of(seed, Purpose::Mining, *question as u64).shuffle(windows);
+            windows.iter().skip(most).for_each(|number| dropped[*number] = true);
+        }
+        let mut numbers = dropped.iter();
+        self.items.retain(|_| numbers.next() == Some(&false));
+        let mut numbers = dropped.iter();
+        self.sources.retain(|_| numbers.next() == Some(&false));
+        let answered = self.items.iter().filter(|window| window.value.has_answer()).count();
+        self.report.left_out_windows += dropped.iter().filter(|dropped| **dropped).count();
+        self.report.items = self.items.len();
+        self.report.targets = self.items.len();
+        self.report.tokens = self.items.iter().map(|window| window.value.tokens()).sum();
+        self.report.windows_without_answer = self.report.windows_without_answer.min(self.items.len() - answered);
+        self
     }
 }
 

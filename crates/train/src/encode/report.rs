@@ -66,6 +66,8 @@ pub struct EncodeReport {
     pub words_without_token: usize,
     /// Windows that show no answer of a question that has one elsewhere in its context.
     pub windows_without_answer: usize,
+    /// Such windows that were left out again ([`EncodedSet::with_empty_windows`]).
+    pub left_out_windows: usize,
     /// The tokens that end answers, and how often they are learned.
     pub stop_tokens: BTreeMap<u32, usize>,
 }
@@ -228,6 +230,7 @@ impl EncodeReport {
         self.straddling_tokens += other.straddling_tokens;
         self.words_without_token += other.words_without_token;
         self.windows_without_answer += other.windows_without_answer;
+        self.left_out_windows += other.left_out_windows;
         for (id, count) in other.stop_tokens {
             *self.stop_tokens.entry(id).or_default() += count;
         }
@@ -252,6 +255,7 @@ impl fmt::Display for EncodeReport {
             (self.straddling_tokens, "tokens across the beginning of an answer"),
             (self.words_without_token, "words without token"),
             (self.windows_without_answer, "windows without the answer"),
+            (self.left_out_windows, "more such windows left out"),
         ];
         for (count, what) in counts.into_iter().filter(|(count, _)| *count > 0) {
             write!(f, "; {count} {what}")?;

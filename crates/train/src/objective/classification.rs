@@ -8,6 +8,7 @@ use burn::tensor::{Tensor, TensorData};
 use ragtune_core::adapters::{AdapterBase, AdapterStack};
 use ragtune_core::kernels::on_threads;
 use ragtune_core::models::{ProblemType, SequenceClassifier};
+use serde_json::{Value, json};
 
 use super::batches::by_tokens;
 use super::features::{Features, Text};
@@ -321,6 +322,30 @@ impl Objective for Classification {
         Ok(Scores::higher("accuracy", measures.accuracy)
             .with("f1_macro", measures.table.macro_.f1)
             .with("loss", loss))
+    }
+
+    /// `label` and `predicted`, which are lists where texts have any number of classes, and the `probability` of what was
+    /// predicted.
+    fn predictions(&self, examples: &[Self::Example], adapters: &AdapterStack) -> Result<Vec<Value>> {
+        let names = self.names();
+        let (logits, _) = self.logits_of_all(examples, adapters)?;
+        let shown = examples.iter().zip(&logits).map(|(record, logits)| {
+            let truth = self.labels(record)?;
+            Ok(match self.is_multi() {
+                true => {
+                    let found: Vec<usize> = (0..logits.len()).filter(|class| logits[*class] >= 0.0).collect();
+                    let named = |classes: &[usize]| classes.iter().map(|class| names[*class]).collect::<Vec<_>>();
+                    json!({ "label": named(&truth), "predicted": named(&found) })
+                }
+                false => {
+                    let found = argmax(logits);
+                    let sum: f32 = logits.iter().map(|logit| (logit - logits[found]).exp()).sum();
+                    let label = truth.first().map(|class| names[*class]);
+                    json!({ "label": label, "predicted": names[found], "probability": 1.0 / sum })
+                }
+            })
+        });
+        shown.collect()
     }
 
     fn origin<'e>(&self, example: &'e Self::Example) -> Option<&'e Origin> {

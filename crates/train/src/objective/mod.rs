@@ -27,6 +27,7 @@ pub use span_extraction::SpanExtraction;
 pub use tagging::Tagging;
 
 use burn::tensor::Tensor;
+use serde_json::Value;
 
 use crate::data::Origin;
 use crate::error::Result;
@@ -124,6 +125,16 @@ pub trait Objective: Send + Sync {
     /// # Errors
     /// Errors of the model.
     fn evaluate(&self, examples: &[Self::Example], adapters: &AdapterStack) -> Result<Scores>;
+
+    /// What the model with these adapters says of examples, for a person to look at: a JSON object each, with what is
+    /// true beside what was `predicted`. Empty where a task has nothing to show.
+    ///
+    /// # Errors
+    /// Errors of the model.
+    fn predictions(&self, examples: &[Self::Example], adapters: &AdapterStack) -> Result<Vec<Value>> {
+        let _ = (examples, adapters);
+        Ok(Vec::new())
+    }
 
     /// Where an example was read, for messages.
     fn origin<'e>(&self, example: &'e Self::Example) -> Option<&'e Origin> {

@@ -10,6 +10,7 @@ use ragtune_core::adapters::{AdapterBase, AdapterStack};
 use ragtune_core::kernels::on_threads;
 use ragtune_core::models::SpanReader;
 use ragtune_core::nn::Segments;
+use serde_json::{Value, json};
 
 use super::batches::by_tokens;
 use super::features::{Features, Text};
@@ -88,18 +89,8 @@ impl SpanExtraction {
         adapters: &AdapterStack,
     ) -> Result<SquadScores> {
         let questions: Vec<&Question> = questions.into_iter().collect();
-        let asked: Vec<(&str, &str)> = questions
-            .iter()
-            .map(|question| (question.question.as_str(), question.context.as_str()))
-            .collect();
-        let readings = self.model.read_all(&asked, adapters)?;
-        let given = readings.iter().zip(&questions).map(|(reading, question)| {
-            let answer = reading.best();
-            answer
-                .and_then(|answer| answer.span.of(&question.context))
-                .unwrap_or_default()
-        });
-        let given: Vec<&str> = given.collect();
+        let given = self.answers(&questions, adapters)?;
+        let given: Vec<&str> = given.iter().map(|(answer, _)| *answer).collect();
         let truth: Vec<Vec<&str>> = questions
             .iter()
             .map(|question| {
@@ -111,6 +102,40 @@ impl SpanExtraction {
             })
             .collect();
         Squad::default().evaluate(&truth, &given)
+    }
+
+    /// The best answer to each question, which is empty where there is none, and its probability.
+    fn answers<'q>(
+        &self,
+        questions: &[&'q Question],
+        adapters: &AdapterStack,
+    ) -> Result<Vec<(&'q str, Option<f32>)>> {
+        let asked: Vec<(&str, &str)> = questions
+            .iter()
+            .map(|question| (question.question.as_str(), question.context.as_str()))
+            .collect();
+        let readings = self.model.read_all(&asked, adapters)?;
+        let given = readings.iter().zip(questions).map(|(reading, question)| {
+            let answer = reading.best();
+            let text = answer.and_then(|answer| answer.span.of(&question.context));
+            (text.unwrap_or_default(), answer.map(|answer| answer.probability))
+        });
+        Ok(given.collect())
+    }
+
+    /// The questions that some windows are of, each once.
+    fn asked(&self, windows: &[Record<Window>]) -> Result<Vec<&Question>> {
+        let asked: BTreeSet<usize> = windows.iter().map(|record| record.value.question).collect();
+        match asked.last().filter(|number| **number >= self.questions.len()) {
+            None => Ok(asked.iter().map(|number| &self.questions[*number]).collect()),
+            Some(unknown) => Err(Error::invalid(
+                "questions",
+                format!(
+                    "{}; a window is of question {unknown}, counted from 0: name the set that the windows were made of",
+                    self.questions.len()
+                ),
+            )),
+        }
     }
 }
 
@@ -206,20 +231,27 @@ impl Objective for SpanExtraction {
         if self.questions.is_empty() {
             return Ok(Scores::lower("loss", loss));
         }
-        let asked: BTreeSet<usize> = examples.iter().map(|record| record.value.question).collect();
-        if let Some(unknown) = asked.last().filter(|number| **number >= self.questions.len()) {
-            return Err(Error::invalid(
-                "questions",
-                format!(
-                    "{}; a window is of question {unknown}, counted from 0: name the set that the windows were made of",
-                    self.questions.len()
-                ),
-            ));
-        }
-        let scores = self.measure(asked.iter().map(|number| &self.questions[*number]), adapters)?;
+        let scores = self.measure(self.asked(examples)?, adapters)?;
         Ok(Scores::higher("f1", scores.all.f1)
             .with("exact", scores.all.exact)
             .with("loss", loss))
+    }
+
+    /// Of each question, not of each window: `question`, the true `answers`, `predicted` and its `probability`. Empty
+    /// without [`with_questions`](Self::with_questions).
+    fn predictions(&self, examples: &[Self::Example], adapters: &AdapterStack) -> Result<Vec<Value>> {
+        if self.questions.is_empty() {
+            return Ok(Vec::new());
+        }
+        let questions = self.asked(examples)?;
+        let given = self.answers(&questions, adapters)?;
+        let shown = questions.iter().zip(given).map(|(question, (answer, probability))| {
+            let truth: Vec<&str> = question.answers.iter().map(|answer| answer.text.as_str()).collect();
+            json!({
+                "question": question.question, "answers": truth, "predicted": answer, "probability": probability,
+            })
+        });
+        Ok(shown.collect())
     }
 
     fn origin<'e>(&self, example: &'e Self::Example) -> Option<&'e Origin> {

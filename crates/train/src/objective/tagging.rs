@@ -9,6 +9,7 @@ use ragtune_core::adapters::{AdapterBase, AdapterStack};
 use ragtune_core::kernels::on_threads;
 use ragtune_core::models::TokenClassifier;
 use ragtune_core::nn::Segments;
+use serde_json::{Value, json};
 
 use super::batches::by_tokens;
 use super::features::{Features, Text};
@@ -242,6 +243,18 @@ impl Objective for Tagging {
             .with("recall", micro.recall)
             .with("accuracy", measures.accuracy)
             .with("loss", loss))
+    }
+
+    /// `tags` and `predicted`, a tag for each word.
+    fn predictions(&self, examples: &[Self::Example], adapters: &AdapterStack) -> Result<Vec<Value>> {
+        let labels: Vec<&str> = self.model.labels().iter().collect();
+        let (found, _) = self.tags_of_all(examples, adapters)?;
+        let shown = examples.iter().zip(&found).map(|(record, found)| {
+            let truth: Vec<&str> = self.targets(record)?.iter().map(|(_, tag)| labels[*tag]).collect();
+            let found: Vec<&str> = found.iter().map(|tag| labels[*tag]).collect();
+            Ok(json!({ "tags": truth, "predicted": found }))
+        });
+        shown.collect()
     }
 
     fn origin<'e>(&self, example: &'e Self::Example) -> Option<&'e Origin> {

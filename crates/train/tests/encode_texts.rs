@@ -15,7 +15,7 @@ use ragtune_core::models::TextTokenizer;
 use ragtune_core::weights::ModelFiles;
 use ragtune_train::Error;
 use ragtune_train::data::{Answer, Dataset, Judged, LabelMap, Labelled, Question, Tagged, questions, tags};
-use ragtune_train::encode::{Limits, Overflow, TextEncoder, WindowLimits};
+use ragtune_train::encode::{Limits, Overflow, TextEncoder, Window, WindowLimits};
 
 fn shared(path: &str) -> Option<PathBuf> {
     let Some(shared) = std::env::var_os("RAGTUNE_SHARED") else {
@@ -159,6 +159,40 @@ fn questions_that_leave_no_room() {
     assert_eq!(dropped.report.too_long.len(), 1);
     assert!(encoder.questions(&set, limits.with_max_tokens(1)).is_err());
     assert!(encoder.questions(&set, limits.with_overlap_tokens(30)).is_err());
+}
+
+#[test]
+fn empty_windows_are_sampled() {
+    let tokenizer = byte_tokenizer::tokenizer(&[]);
+    let text = "a long text without end, ".repeat(20);
+    let set = Dataset::from(vec![
+        question(&text, Some((0, 6))),
+        question(&text, None),
+        question("short", Some((0, 5))),
+    ]);
+    let limits = WindowLimits::default().with_max_tokens(64).with_overlap_tokens(8);
+    let whole = TextEncoder::new(&tokenizer)
+        .unwrap()
+        .questions(&set, limits)
+        .unwrap();
+    for most in [0, 1, 3, 1000] {
+        let kept = whole.clone().with_empty_windows(most, 7);
+        assert_eq!(kept, whole.clone().with_empty_windows(most, 7));
+        for source in 0..set.len() {
+            let count = |encoded: &ragtune_train::encode::EncodedSet<Window>, answered: bool| {
+                let items = encoded.items.iter().zip(&encoded.sources);
+                items
+                    .filter(|(item, of)| **of == source && item.value.has_answer() == answered)
+                    .count()
+            };
+            assert_eq!(count(&kept, true), count(&whole, true));
+            assert_eq!(count(&kept, false), count(&whole, false).min(most));
+        }
+        assert_eq!(kept.report.items, kept.items.len());
+        assert_eq!(kept.report.left_out_windows, whole.items.len() - kept.items.len());
+    }
+    let other = |seed| whole.clone().with_empty_windows(1, seed).items;
+    assert!((0..20).any(|seed| other(seed) != other(0)));
 }
 
 #[test]

@@ -209,9 +209,10 @@ pub fn embed(args: &Args) -> Outcome {
     }
     let model = Arc::new(encoder);
     if let Some(wanted) = args.hard_negatives {
-        let mined = HardNegatives::default()
-            .with_num_negatives(wanted)
-            .mine(&sets.train, &[] as &[&str], &*model)?;
+        let mined =
+            HardNegatives::default()
+                .with_num_negatives(wanted)
+                .mine(&sets.train, &[] as &[&str], &*model)?;
         args.say(&mined.report.to_string())?;
         sets.train = mined.set;
     }

@@ -41,7 +41,7 @@ pub fn instructions(args: &Args) -> Outcome {
 pub fn texts(args: &Args) -> Outcome {
     let lm = load(args)?;
     let mut sets = data::sets(args, |path| passages::read(path, &TextFiles::default()))?;
-    if sets.valid.is_empty() && args.valid.is_none() {
+    if sets.valid.is_empty() && args.valid.is_none() && !args.no_valid {
         hold_out_end(args, &mut sets)?;
     }
     let limits = limits(args, &lm);

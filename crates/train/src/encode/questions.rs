@@ -205,18 +205,28 @@ impl EncodedSet<Window> {
         let mut dropped = vec![false; self.items.len()];
         for (question, windows) in &mut empty {
             Random::of(seed, Purpose::Mining, *question as u64).shuffle(windows);
-            windows.iter().skip(most).for_each(|number| dropped[*number] = true);
+            windows
+                .iter()
+                .skip(most)
+                .for_each(|number| dropped[*number] = true);
         }
         let mut numbers = dropped.iter();
         self.items.retain(|_| numbers.next() == Some(&false));
         let mut numbers = dropped.iter();
         self.sources.retain(|_| numbers.next() == Some(&false));
-        let answered = self.items.iter().filter(|window| window.value.has_answer()).count();
+        let answered = self
+            .items
+            .iter()
+            .filter(|window| window.value.has_answer())
+            .count();
         self.report.left_out_windows += dropped.iter().filter(|dropped| **dropped).count();
         self.report.items = self.items.len();
         self.report.targets = self.items.len();
         self.report.tokens = self.items.iter().map(|window| window.value.tokens()).sum();
-        self.report.windows_without_answer = self.report.windows_without_answer.min(self.items.len() - answered);
+        self.report.windows_without_answer = self
+            .report
+            .windows_without_answer
+            .min(self.items.len() - answered);
         self
     }
 }

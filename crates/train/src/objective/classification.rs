@@ -334,7 +334,8 @@ impl Objective for Classification {
             Ok(match self.is_multi() {
                 true => {
                     let found: Vec<usize> = (0..logits.len()).filter(|class| logits[*class] >= 0.0).collect();
-                    let named = |classes: &[usize]| classes.iter().map(|class| names[*class]).collect::<Vec<_>>();
+                    let named =
+                        |classes: &[usize]| classes.iter().map(|class| names[*class]).collect::<Vec<_>>();
                     json!({ "label": named(&truth), "predicted": named(&found) })
                 }
                 false => {

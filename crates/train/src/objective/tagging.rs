@@ -250,7 +250,11 @@ impl Objective for Tagging {
         let labels: Vec<&str> = self.model.labels().iter().collect();
         let (found, _) = self.tags_of_all(examples, adapters)?;
         let shown = examples.iter().zip(&found).map(|(record, found)| {
-            let truth: Vec<&str> = self.targets(record)?.iter().map(|(_, tag)| labels[*tag]).collect();
+            let truth: Vec<&str> = self
+                .targets(record)?
+                .iter()
+                .map(|(_, tag)| labels[*tag])
+                .collect();
             let found: Vec<&str> = found.iter().map(|tag| labels[*tag]).collect();
             Ok(json!({ "tags": truth, "predicted": found }))
         });

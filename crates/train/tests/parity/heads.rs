@@ -116,6 +116,19 @@ fn scores_of_classes_rise_in_training() {
             .run(&tuning, &mut trained)
             .unwrap();
         let after = scores(&trained);
+        let adapters = AdapterStack::base().with(Arc::new(trained.adapters(task.base()).unwrap()), 1.0);
+        let shown = task.predictions(&examples, &adapters).unwrap();
+        let right = shown
+            .iter()
+            .filter(|one| one["label"] == one["predicted"])
+            .count();
+        let share = right as f64 / shown.len() as f64;
+        let whole = if multi { "subset_accuracy" } else { "accuracy" };
+        assert_eq!(
+            (shown.len(), Some(share)),
+            (examples.len(), after.get(whole)),
+            "{name}"
+        );
         assert!(
             after.get("loss") < before.get("loss"),
             "{name}: {before}, then {after}"
@@ -172,6 +185,19 @@ fn classes_of_words() {
     let scores = task.evaluate(&examples, &AdapterStack::base()).unwrap();
     println!("{scores}");
     assert!(scores.iter().all(|(_, value)| value.is_finite() && value >= 0.0));
+    let shown = task.predictions(&examples, &AdapterStack::base()).unwrap();
+    let pairs: Vec<(&serde_json::Value, &serde_json::Value)> = shown
+        .iter()
+        .flat_map(|one| {
+            one["tags"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .zip(one["predicted"].as_array().unwrap())
+        })
+        .collect();
+    let right = pairs.iter().filter(|(tag, predicted)| tag == predicted).count();
+    assert_eq!(scores.get("accuracy"), Some(right as f64 / pairs.len() as f64));
     // A text of which nothing is learned changes nothing.
     let mut more = examples.clone();
     more[0].value.targets.fill(u32::MAX);
@@ -222,7 +248,19 @@ fn answers_in_texts() {
         start: reading[0].answers[0].span.start,
     };
     let asked = [question(vec![right]), question(Vec::new())];
+    assert!(
+        task.predictions(&examples, &AdapterStack::base())
+            .unwrap()
+            .is_empty()
+    );
     let scores = task.clone().with_questions(asked.clone());
+    let shown = scores.predictions(&examples, &AdapterStack::base()).unwrap();
+    assert_eq!(shown.len(), 2);
+    let matches = |one: &&serde_json::Value| match one["answers"].as_array().unwrap().first() {
+        Some(answer) => *answer == one["predicted"],
+        None => one["predicted"] == "",
+    };
+    assert_eq!(shown.iter().filter(matches).count(), 1, "{shown:?}");
     let scores = scores.evaluate(&examples, &AdapterStack::base()).unwrap();
     // Either the first is answered rightly and the second wrongly, or the other way round.
     assert_eq!(scores.get("exact"), Some(50.0), "{scores}");

@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
-use ragtune::core::device::DeviceSpec;
+use ragtune::core::device::{self, DeviceSpec};
+use ragtune::core::models::CrossEncoder;
 use ragtune::core::weights::Precision;
 use ragtune::retrieve::{Mode, SearchOptions, SyncEvent, SyncOptions, SyncReport};
 use ragtune::{Answer, Filter, GenerateOptions, Generator, KnowledgeBase, Query, Rag};
 use ragtune_examples::embedder::EmbedderChoice;
-use ragtune_examples::language_model::{AdapterArgs, ModelArgs};
+use ragtune_examples::language_model::{self, AdapterArgs, ModelArgs};
 use ragtune_examples::openai::OpenAiArgs;
 use ragtune_examples::{Outcome, filter, output, progress};
 use serde_json::{Value, json};
@@ -31,6 +32,7 @@ const SKIPPED_SHOWN: usize = 10;
   ask notes \"Who is invited?\" --filter path^=2025/ --filter format=markdown
   ask src \"Where are spans checked?\" --mode lexical --top-k 3
   ask notes \"Which tea is the strongest?\" --model models/qwen3-0.6b
+  ask notes \"...\" --embedder runs/search/model --reranker runs/order/model --model models/qwen3-0.6b --adapter runs/style/adapter
   ask notes \"...\" --openai http://localhost:8000/v1 --openai-model qwen3-0.6b
   ask notes \"...\" --embedder hub:sentence-transformers/multi-qa-MiniLM-L6-cos-v1 --json"
 )]
@@ -43,6 +45,10 @@ struct Args {
     /// Sentence encoder: `builtin`, a model folder, or `hub:OWNER/NAME`
     #[arg(long, default_value = "builtin")]
     embedder: EmbedderChoice,
+    /// Cross-encoder that orders the passages found again: a model folder, such as `finetune --task rerank` writes, or
+    /// `hub:OWNER/NAME`
+    #[arg(long, value_name = "DIR")]
+    reranker: Option<String>,
     /// Language model that writes the answer from the passages, citing them: a folder in Hugging Face layout, or
     /// `hub:OWNER/NAME`; without it, sentences are quoted
     #[arg(long, value_name = "DIR", group = "writer")]
@@ -121,6 +127,13 @@ fn ask(args: &Args) -> Outcome {
     }
     // A model that does not load says so before the documents are read.
     let generator = writer(args)?;
+    let reranker = match &args.reranker {
+        Some(model) => Some(CrossEncoder::load(
+            language_model::folder(model)?,
+            &device::cpu(),
+        )?),
+        None => None,
+    };
     let base = open(args, &folder)?;
     match sync(&base, &folder) {
         Ok(report) => report_sync(&report),
@@ -131,6 +144,9 @@ fn ask(args: &Args) -> Outcome {
     }
 
     let mut rag = Rag::builder().retriever(base);
+    if let Some(reranker) = reranker {
+        rag = rag.reranker(reranker);
+    }
     if let Some(generator) = generator {
         let max_tokens = args.max_tokens.unwrap_or(512.min(generator.context_tokens() / 4));
         rag = rag

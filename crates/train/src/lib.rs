@@ -15,6 +15,7 @@ pub mod mining;
 pub mod objective;
 pub mod optimiser;
 pub mod report;
+pub mod search;
 pub mod trainer;
 pub mod tuning;
 

@@ -262,6 +262,53 @@ fn runs_stop_when_they_no_longer_improve_and_keep_the_best() {
 }
 
 #[test]
+fn a_run_in_parts_is_the_whole_run_and_a_stopped_one_stays_stopped() {
+    let (points, valid) = (Curve::points(30, 3), Curve::points(20, 4));
+    let curve = Curve::new(1);
+    let run = |options: &TrainOptions, share: f64, folder: &std::path::Path| {
+        let mut trainable = Trainable::new(&curve, &Tuning::Full, &[], 7).unwrap();
+        let trainer = Trainer::new(&curve, &points, options.clone())
+            .with_valid(&valid)
+            .with_folder(folder)
+            .with_resume(true)
+            .with_share(share);
+        (trainer.run(&Tuning::Full, &mut trainable), trainable)
+    };
+    let whole = options()
+        .with_duration(Duration::Steps(40))
+        .with_evaluate_every(7);
+    let (parts, once) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    for (share, steps) in [(0.1, 4), (0.25, 10), (0.25, 10), (1.0 / 3.0, 14)] {
+        let report = run(&whole, share, parts.path()).0.unwrap();
+        assert_eq!((report.outcome, report.steps), (Outcome::Halted, steps));
+        // Of every share there is a score, also between two evaluations, which does not become part of the run.
+        assert!(report.scores.is_some());
+        assert_eq!(report.history.evaluations.len(), steps / 7);
+    }
+    let (in_parts, at_once) = (run(&whole, 1.0, parts.path()), run(&whole, 1.0, once.path()));
+    assert_eq!(bits(&in_parts.1), bits(&at_once.1));
+    let (in_parts, at_once) = (in_parts.0.unwrap(), at_once.0.unwrap());
+    assert_eq!(
+        (in_parts.outcome, &in_parts.scores),
+        (Outcome::Finished, &at_once.scores)
+    );
+    // Far too fast: it becomes worse, is stopped, and is not trained on when it is asked to go on.
+    let worse = options()
+        .with_learning_rate(0.8)
+        .with_duration(Duration::Steps(200))
+        .with_evaluate_every(1)
+        .with_patience(4);
+    let folder = tempfile::tempdir().unwrap();
+    let stopped = run(&worse, 1.0, folder.path()).0.unwrap();
+    let again = run(&worse, 1.0, folder.path()).0.unwrap();
+    assert_eq!(stopped.outcome, Outcome::Stopped);
+    assert_eq!((again.outcome, again.steps), (Outcome::Stopped, stopped.steps));
+    for share in [0.0, 1.1, f64::NAN] {
+        assert!(run(&worse, share, folder.path()).0.is_err());
+    }
+}
+
+#[test]
 fn what_trains_is_counted_and_mistakes_are_named() {
     let curve = Curve::new(1);
     let trainable = Trainable::new(&curve, &lora(), &[], 7).unwrap();

@@ -9,13 +9,14 @@ use ragtune::core::adapters::Targets;
 use ragtune::core::device::DeviceSpec;
 use ragtune::train::encode::Overflow;
 use ragtune::train::optimiser::{AdamWOptions, Decay};
+use ragtune::train::search::SearchSpace;
 use ragtune::train::trainer::{Duration, TrainOptions};
 use ragtune::train::tuning::{Lora, Selection, Tuning};
 
 use crate::{Outcome, output};
 
 /// Fine-tune a model on your own data.
-#[derive(Parser, Debug)]
+#[derive(Parser, Clone, Debug)]
 #[command(
     name = "finetune",
     after_help = "Examples:
@@ -138,6 +139,17 @@ pub struct Args {
     /// Where it runs: cpu, wgpu, wgpu:N, cuda, cuda:N
     #[arg(long, default_value = "cpu")]
     pub device: DeviceSpec,
+    /// Tries other settings first and trains with the best: a number of points by chance, or `grid` for all combinations
+    /// (`grid:N` with N values of each range)
+    #[arg(long, value_name = "N|grid", conflicts_with = "memory")]
+    pub search: Option<SearchSize>,
+    /// What is searched, such as "lr=1e-5..1e-3 rank=4,8,16" [default: the learning rate around the method's own, and LoRA's
+    /// rank]
+    #[arg(long, value_name = "SPACE", requires = "search")]
+    pub search_space: Option<SearchSpace>,
+    /// Gives bad settings up early: one of ETA goes on, for ETA times as long
+    #[arg(long, value_name = "ETA", requires = "search", num_args = 0..=1, default_missing_value = "3")]
+    pub search_halving: Option<usize>,
     /// Only says what would train and how much memory it would take
     #[arg(long)]
     pub plan: bool,
@@ -150,6 +162,29 @@ pub struct Args {
     /// Print exactly one JSON object on standard output
     #[arg(long)]
     pub json: bool,
+}
+
+/// How many settings are tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SearchSize {
+    /// So many by chance.
+    Random(usize),
+    /// All combinations, with so many values of each range.
+    Grid(usize),
+}
+
+impl FromStr for SearchSize {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        const POINTS: usize = 3;
+        let size = match text.split_once(':') {
+            _ if text == "grid" => Some(Self::Grid(POINTS)),
+            Some(("grid", points)) => points.parse().ok().map(Self::Grid),
+            _ => text.parse().ok().map(Self::Random),
+        };
+        size.ok_or_else(|| format!("{text:?}; write a number, grid, or grid:N"))
+    }
 }
 
 /// What is learned.

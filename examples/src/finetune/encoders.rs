@@ -17,12 +17,12 @@ use ragtune::train::doctor::{self, Inputs};
 use ragtune::train::encode::{self, EncodeReport, EncodedSet, Limits, TextEncoder, WindowLimits};
 use ragtune::train::mining::HardNegatives;
 use ragtune::train::objective::{
-    Classification, EmbeddingRanking, Objective, RelevanceRanking, SpanExtraction, Tagging,
+    Classification, EmbeddingRanking, RelevanceRanking, SpanExtraction, Tagging,
 };
 
 use super::args::Args;
 use super::data::{self, Examined, Sets};
-use super::run::{self, Prepared, is_adapter};
+use super::run::{self, Form, Prepared};
 use crate::Outcome;
 use crate::language_model;
 
@@ -68,13 +68,16 @@ pub fn classify(args: &Args) -> Outcome {
         train: train.items,
         valid: optional(&sets.valid, encode)?,
         test: optional(&sets.test, encode)?,
-        save: saver(args, |task: &Classification, folder, stack| {
-            Ok(task.model().save(folder, stack, FloatType::F32)?)
-        }),
-        loads: loads(args, &args.model, "SequenceClassifier"),
+        save: |args, task: &Classification, set, form, folder| {
+            save(args, set, form, folder, |stack| {
+                Ok(task.model().save(folder, stack, FloatType::F32)?)
+            })
+        },
+        merges: true,
+        loads: |_| "let model = SequenceClassifier::load(\"OUT\", &device)?;".to_owned(),
         objective: Classification::new(model)?,
     };
-    run::run(args, &args.tuning(), prepared)
+    run::run(args, prepared)
 }
 
 /// `--task tag`.
@@ -103,13 +106,16 @@ pub fn tag(args: &Args) -> Outcome {
         train: train.items,
         valid: optional(&sets.valid, encode)?,
         test: optional(&sets.test, encode)?,
-        save: saver(args, |task: &Tagging, folder, stack| {
-            Ok(task.model().save(folder, stack, FloatType::F32)?)
-        }),
-        loads: loads(args, &args.model, "TokenClassifier"),
+        save: |args, task: &Tagging, set, form, folder| {
+            save(args, set, form, folder, |stack| {
+                Ok(task.model().save(folder, stack, FloatType::F32)?)
+            })
+        },
+        merges: true,
+        loads: |_| "let model = TokenClassifier::load(\"OUT\", &device)?;".to_owned(),
         objective: Tagging::new(model),
     };
-    run::run(args, &args.tuning(), prepared)
+    run::run(args, prepared)
 }
 
 /// `--task qa`.
@@ -162,13 +168,16 @@ pub fn questions(args: &Args) -> Outcome {
         valid: offset(&sets.valid, 0)?,
         test: offset(&sets.test, sets.valid.len())?,
         train: train.items,
-        save: saver(args, |task: &SpanExtraction, folder, stack| {
-            Ok(task.model().save(folder, stack, FloatType::F32)?)
-        }),
-        loads: loads(args, &args.model, "SpanReader"),
+        save: |args, task: &SpanExtraction, set, form, folder| {
+            save(args, set, form, folder, |stack| {
+                Ok(task.model().save(folder, stack, FloatType::F32)?)
+            })
+        },
+        merges: true,
+        loads: |_| "let model = SpanReader::load(\"OUT\", &device)?;".to_owned(),
         objective: SpanExtraction::new(model).with_questions(held_out),
     };
-    run::run(args, &args.tuning(), prepared)
+    run::run(args, prepared)
 }
 
 /// `--task rerank`.
@@ -191,13 +200,16 @@ pub fn rerank(args: &Args) -> Outcome {
         train: train.items,
         valid: optional(&sets.valid, encode)?,
         test: optional(&sets.test, encode)?,
-        save: saver(args, |task: &RelevanceRanking, folder, stack| {
-            Ok(task.model().save(folder, stack, FloatType::F32)?)
-        }),
-        loads: loads(args, &args.model, "CrossEncoder"),
+        save: |args, task: &RelevanceRanking, set, form, folder| {
+            save(args, set, form, folder, |stack| {
+                Ok(task.model().save(folder, stack, FloatType::F32)?)
+            })
+        },
+        merges: true,
+        loads: |_| "let rag = Rag::builder().reranker(CrossEncoder::load(\"OUT\", &device)?);".to_owned(),
         objective: RelevanceRanking::new(model),
     };
-    run::run(args, &args.tuning(), prepared)
+    run::run(args, prepared)
 }
 
 /// `--task embed`.
@@ -226,16 +238,22 @@ pub fn embed(args: &Args) -> Outcome {
         train: train.items,
         valid: optional(&sets.valid, encode)?,
         test: optional(&sets.test, encode)?,
-        save: saver(args, |task: &EmbeddingRanking, folder, stack| {
-            Ok(task.model().save(folder, stack, FloatType::F32)?)
-        }),
-        loads: loads(args, &args.model, "Encoder"),
+        save: |args, task: &EmbeddingRanking, set, form, folder| {
+            save(args, set, form, folder, |stack| {
+                Ok(task.model().save(folder, stack, FloatType::F32)?)
+            })
+        },
+        merges: true,
+        loads: |_| {
+            "let base = KnowledgeBase::open(store)?.with_embedder(Encoder::load(\"OUT\", &device)?)?;"
+                .to_owned()
+        },
         objective: match args.dims.as_slice() {
             [] => EmbeddingRanking::new(Arc::clone(&model)),
             dims => EmbeddingRanking::new(Arc::clone(&model)).with_dims(dims.iter().copied())?,
         },
     };
-    run::run(args, &args.tuning(), prepared)
+    run::run(args, prepared)
 }
 
 fn folder(args: &Args) -> Result<PathBuf, Box<dyn Error>> {
@@ -279,31 +297,17 @@ fn optional<R, T>(
 }
 
 /// Writes an adapter in PEFT's form, or the model with the trained weights in it.
-#[allow(clippy::type_complexity, reason = "as the field that it fills")]
-fn saver<O: Objective + 'static>(
+fn save(
     args: &Args,
-    whole: impl Fn(&O, &Path, &AdapterStack) -> Outcome + 'static,
-) -> Box<dyn Fn(&O, &AdapterSet, &Path) -> Outcome> {
-    let (model, adapter) = (args.model.clone(), is_adapter(&args.tuning()));
-    Box::new(move |objective, set, folder| {
-        if adapter {
-            let mut config = set.config().clone();
-            config.base_model_name_or_path = Some(model.clone());
-            return Ok(set.clone().with_config(config).save(folder)?);
-        }
-        whole(
-            objective,
-            folder,
-            &AdapterStack::base().with(Arc::new(set.clone()), 1.0),
-        )
-    })
-}
-
-fn loads(args: &Args, model: &str, kind: &str) -> String {
-    match is_adapter(&args.tuning()) {
-        true => format!(
-            "let model = {kind}::load({model:?}, &device)?; let adapter = AdapterSet::load(\"OUT\", &model)?;"
-        ),
-        false => format!("let model = {kind}::load(\"OUT\", &device)?;"),
+    set: &AdapterSet,
+    form: Form,
+    folder: &Path,
+    whole: impl FnOnce(&AdapterStack) -> Outcome,
+) -> Outcome {
+    if form == Form::Model {
+        return whole(&AdapterStack::base().with(Arc::new(set.clone()), 1.0));
     }
+    let mut config = set.config().clone();
+    config.base_model_name_or_path = Some(args.model.clone());
+    Ok(set.clone().with_config(config).save(folder)?)
 }

@@ -16,7 +16,7 @@ use ragtune::train::objective::{LanguageModelling, PreferenceLoss, PreferenceOpt
 
 use super::args::Args;
 use super::data::{self, Examined, Sets};
-use super::run::{self, Prepared, is_adapter};
+use super::run::{self, Form, Prepared, is_adapter};
 use crate::language_model;
 use crate::{Outcome, output};
 
@@ -101,11 +101,12 @@ pub fn preferences(args: &Args) -> Outcome {
         valid: optional(&sets.valid, encode)?,
         test: optional(&sets.test, encode)?,
         notes,
-        save: saver(args),
-        loads: loads(args),
+        save,
+        merges: false,
+        loads,
         objective: PreferenceOptimisation::new(lm, PreferenceLoss::default()),
     };
-    run::run(args, &tuning, prepared)
+    run::run(args, prepared)
 }
 
 /// What instructions and plain text have in common.
@@ -131,11 +132,12 @@ fn learn<R: Examined>(
         valid: optional(&sets.valid, &encode)?,
         test: optional(&sets.test, &encode)?,
         notes,
-        save: saver(args),
-        loads: loads(args),
+        save,
+        merges: false,
+        loads,
         objective: LanguageModelling::new(lm),
     };
-    run::run(args, &tuning, prepared)
+    run::run(args, prepared)
 }
 
 fn load(args: &Args) -> Result<Arc<CausalLm>, Box<dyn Error>> {
@@ -178,29 +180,26 @@ fn show(args: &Args, lm: &CausalLm, train: &EncodedSet<Sequence>) -> Outcome {
 }
 
 /// Writes an adapter, or the whole model with the trained weights in it.
-#[allow(clippy::type_complexity, reason = "as the field that it fills")]
-fn saver<O: HasModel>(args: &Args) -> Box<dyn Fn(&O, &AdapterSet, &Path) -> Outcome> {
-    let (model, adapter) = (args.model.clone(), is_adapter(&args.tuning()));
-    Box::new(move |objective, set, folder| {
-        if adapter {
-            let mut config = set.config().clone();
-            config.base_model_name_or_path = Some(model.clone());
-            config.task_type = Some("CAUSAL_LM".to_owned());
-            return Ok(set.clone().with_config(config).save(folder)?);
-        }
-        let mut merged = (**objective.lm()).clone();
-        let _ = merged.merge(&AdapterStack::base().with(Arc::new(set.clone()), 1.0))?;
-        Ok(merged.save(language_model::folder(&model)?, folder, FloatType::F32)?)
-    })
+fn save<O: HasModel>(args: &Args, objective: &O, set: &AdapterSet, form: Form, folder: &Path) -> Outcome {
+    if form == Form::Adapter {
+        let mut config = set.config().clone();
+        config.base_model_name_or_path = Some(args.model.clone());
+        config.task_type = Some("CAUSAL_LM".to_owned());
+        return Ok(set.clone().with_config(config).save(folder)?);
+    }
+    let mut merged = (**objective.lm()).clone();
+    let _ = merged.merge(&AdapterStack::base().with(Arc::new(set.clone()), 1.0))?;
+    Ok(merged.save(language_model::folder(&args.model)?, folder, FloatType::F32)?)
 }
 
 fn loads(args: &Args) -> String {
     match is_adapter(&args.tuning()) {
         true => format!(
-            "let lm = CausalLm::load({:?}, &device)?; let adapter = AdapterSet::load(\"OUT\", &lm)?;",
+            "let base = LocalGenerator::load({:?}, &device)?; let adapter = AdapterSet::load(\"OUT\", base.lm())?; \
+             let rag = Rag::builder().generator(base.with_adapters(AdapterStack::base().with(adapter.into(), 1.0)));",
             args.model
         ),
-        false => "let lm = CausalLm::load(\"OUT\", &device)?;".to_owned(),
+        false => "let rag = Rag::builder().generator(LocalGenerator::load(\"OUT\", &device)?);".to_owned(),
     }
 }
 

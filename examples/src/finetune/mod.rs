@@ -6,6 +6,7 @@ mod encoders;
 mod language;
 mod memory;
 mod run;
+mod search;
 
 pub use args::Args;
 pub use memory::give_back_freed;

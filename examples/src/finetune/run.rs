@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -10,12 +10,14 @@ use indicatif::{ProgressBar, ProgressStyle};
 use ragtune::core::adapters::{AdapterSet, AdapterStack};
 use ragtune::train::objective::{Objective, Scores};
 use ragtune::train::report::{CardMetric, CardRun, Curves, ModelCard};
+use ragtune::train::search::SearchReport;
 use ragtune::train::trainer::{TrainEvent, TrainReport, Trainer};
 use ragtune::train::tuning::{Trainable, Tuning};
 use serde_json::{Map, Value, json};
 
 use super::args::Args;
 use super::memory;
+use super::search::search;
 use crate::{Outcome, output};
 
 /// Everything that a task brings to its run.
@@ -27,14 +29,27 @@ pub struct Prepared<O: Objective> {
     /// What became of the data on the way, a line each.
     pub notes: Vec<String>,
     /// Writes the tuned model into a folder that does not exist yet.
-    #[allow(clippy::type_complexity, reason = "one closure of one place")]
-    pub save: Box<dyn Fn(&O, &AdapterSet, &Path) -> Outcome>,
-    /// The line that loads the result.
-    pub loads: String,
+    pub save: Save<O>,
+    /// The line that loads the result, where OUT stands for its folder.
+    pub loads: fn(&Args) -> String,
+    /// Whether the model with an adapter in it is written as well: it is small, and has the head and its labels.
+    pub merges: bool,
+}
+
+/// Writes what was learned into a folder: in PEFT's form where the method is an adapter, or the model with it.
+pub type Save<O> = fn(&Args, &O, &AdapterSet, Form, &Path) -> Outcome;
+
+/// How a result is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// PEFT's two files, beside an unchanged base.
+    Adapter,
+    /// A folder of its own.
+    Model,
 }
 
 /// Trains, evaluates, saves and reports.
-pub fn run<O: Objective>(args: &Args, tuning: &Tuning, prepared: Prepared<O>) -> Outcome {
+pub fn run<O: Objective>(args: &Args, prepared: Prepared<O>) -> Outcome {
     let Prepared {
         objective,
         train,
@@ -43,13 +58,22 @@ pub fn run<O: Objective>(args: &Args, tuning: &Tuning, prepared: Prepared<O>) ->
         notes,
         save,
         loads,
+        merges,
     } = prepared;
-    let heads = objective.heads();
-    let mut trainable = Trainable::new(objective.base(), tuning, &heads, args.seed)?
-        .with_head_rate(&heads, args.head_ratio())?;
     for note in &notes {
         args.say(note)?;
     }
+    let started = Instant::now();
+    let searched = match args.search {
+        Some(size) if !args.plan => Some(search(args, size, &objective, &train, &valid)?),
+        _ => None,
+    };
+    // The best settings are the settings from here on.
+    let args = searched.as_ref().map_or(args, |searched| &searched.args);
+    let tuning = &args.tuning();
+    let heads = objective.heads();
+    let mut trainable = Trainable::new(objective.base(), tuning, &heads, args.seed)?
+        .with_head_rate(&heads, args.head_ratio())?;
     args.say(&trainable.to_string())?;
     let lengths: Vec<usize> = train.iter().map(|example| objective.tokens(example)).collect();
     let (options, plan) = memory::plan(args, &objective, &trainable, &lengths, !valid.is_empty())?;
@@ -67,18 +91,32 @@ pub fn run<O: Objective>(args: &Args, tuning: &Tuning, prepared: Prepared<O>) ->
             false => Ok(()),
         };
     }
-    let result = args
-        .out
-        .join(if is_adapter(tuning) { "adapter" } else { "model" });
-    if result.exists() {
-        return Err(format!("{} exists; name another --out, or remove it", result.display()).into());
+    let forms: &[Form] = match (is_adapter(tuning), merges) {
+        (true, true) => &[Form::Adapter, Form::Model],
+        (true, false) => &[Form::Adapter],
+        (false, _) => &[Form::Model],
+    };
+    for result in forms.iter().map(|form| form.folder(args)) {
+        if result.exists() {
+            return Err(format!("{} exists; name another --out, or remove it", result.display()).into());
+        }
+    }
+    let state = match &searched {
+        Some(searched) => searched.state.clone(),
+        None => args.out.join("state"),
+    };
+    if state.exists() && !args.resume {
+        return Err(format!(
+            "{} has the state of a run; go on with it by --resume, or name another --out",
+            state.display()
+        )
+        .into());
     }
     // 1. The run.
-    let started = Instant::now();
     let bar = Bar::new(args.json);
     let report = Trainer::new(&objective, &train, options)
         .with_valid(&valid)
-        .with_folder(args.out.join("state"))
+        .with_folder(&state)
         .with_resume(args.resume)
         .with_observer(|event| bar.show(event))
         .run(tuning, &mut trainable)?;
@@ -99,7 +137,7 @@ pub fn run<O: Objective>(args: &Args, tuning: &Tuning, prepared: Prepared<O>) ->
     }
     // 3. The files.
     fs::create_dir_all(&args.out)?;
-    save(&objective, &set, &result)?;
+    let loads = loads(args);
     let curves = args.out.join("curves");
     Curves::new(&report.history).write(&curves)?;
     let peak = memory::peak();
@@ -111,9 +149,31 @@ pub fn run<O: Objective>(args: &Args, tuning: &Tuning, prepared: Prepared<O>) ->
         seconds,
         peak,
         predicted,
+        search: searched.as_ref().map(|searched| &searched.report),
     };
-    card(args, tuning, &found, &loads, train.len()).write(&result)?;
-    print(args, &found, &result, &curves, &loads)
+    let card = card(args, tuning, &found, &loads, train.len());
+    // Under another name until it is whole, the last one first: a run that ends here writes all of it again.
+    for form in forms.iter().rev() {
+        let result = form.folder(args);
+        let partial = result.with_extension("partial");
+        if partial.exists() {
+            fs::remove_dir_all(&partial)?;
+        }
+        save(args, &objective, &set, *form, &partial)?;
+        card.write(&partial)?;
+        fs::rename(&partial, &result)?;
+    }
+    let written: Vec<_> = forms.iter().map(|form| form.folder(args)).collect();
+    print(args, &found, &written, &curves, &loads)
+}
+
+impl Form {
+    fn folder(self, args: &Args) -> PathBuf {
+        args.out.join(match self {
+            Self::Adapter => "adapter",
+            Self::Model => "model",
+        })
+    }
 }
 
 /// Whether the result is an adapter beside the base, and not a model of its own.
@@ -130,9 +190,10 @@ struct Found<'a> {
     seconds: f64,
     peak: Option<u64>,
     predicted: Option<u64>,
+    search: Option<&'a SearchReport>,
 }
 
-fn print(args: &Args, found: &Found<'_>, result: &Path, curves: &Path, loads: &str) -> Outcome {
+fn print(args: &Args, found: &Found<'_>, written: &[PathBuf], curves: &Path, loads: &str) -> Outcome {
     let numbers = |scores: Option<&Scores>| -> Value {
         let values = scores.map(|scores| {
             scores
@@ -143,7 +204,7 @@ fn print(args: &Args, found: &Found<'_>, result: &Path, curves: &Path, loads: &s
         values.map_or(Value::Null, |values: Map<String, Value>| Value::Object(values))
     };
     if args.json {
-        return output::json(&json!({
+        let mut object = json!({
             "task": args.task.to_string(),
             "method": args.method.to_string(),
             "trainable": found.trainable.count(),
@@ -154,8 +215,12 @@ fn print(args: &Args, found: &Found<'_>, result: &Path, curves: &Path, loads: &s
             "predicted_peak_bytes": found.predicted,
             "valid": numbers(found.valid),
             "test": numbers(found.test),
-            "out": result,
-        }));
+            "out": written[0],
+        });
+        if let (Some(report), Some(object)) = (found.search, object.as_object_mut()) {
+            object.insert("search".to_owned(), report.to_json());
+        }
+        return output::json(&object);
     }
     output::line(format_args!(
         "{} steps in {:.1} s{}",
@@ -175,11 +240,14 @@ fn print(args: &Args, found: &Found<'_>, result: &Path, curves: &Path, loads: &s
         }
     }
     output::line(format_args!("curves: {}", curves.display()))?;
-    output::line(format_args!("result: {}", result.display()))?;
-    output::line(format_args!(
-        "load it: {}",
-        loads.replace("OUT", &result.display().to_string())
-    ))
+    for result in written {
+        output::line(format_args!("result: {}", result.display()))?;
+    }
+    // The last is the model, where there is one.
+    let result = written
+        .last()
+        .map_or_else(String::new, |result| result.display().to_string());
+    output::line(format_args!("load it: {}", loads.replace("OUT", &result)))
 }
 
 /// Writes what was predicted, a JSON line each.
@@ -220,7 +288,7 @@ fn card(args: &Args, tuning: &Tuning, found: &Found<'_>, loads: &str, examples: 
 }
 
 /// A bar with the loss, the speed and the time that is left.
-struct Bar {
+pub struct Bar {
     bar: ProgressBar,
     loss: Cell<Option<f64>>,
     scores: RefCell<Option<String>>,
@@ -229,7 +297,7 @@ struct Bar {
 }
 
 impl Bar {
-    fn new(hidden: bool) -> Self {
+    pub fn new(hidden: bool) -> Self {
         let bar = if hidden {
             ProgressBar::hidden()
         } else {
@@ -247,7 +315,7 @@ impl Bar {
         }
     }
 
-    fn show(&self, event: &TrainEvent<'_>) {
+    pub fn show(&self, event: &TrainEvent<'_>) {
         match event {
             TrainEvent::Started { done, steps, .. } => {
                 self.bar.set_length(*steps as u64);
@@ -289,7 +357,7 @@ impl Bar {
         }
     }
 
-    fn finish(&self) {
+    pub fn finish(&self) {
         self.bar.finish_and_clear();
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// Scores in their order; the first is the one by which models are compared.
 ///
@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Scores {
+    #[serde(deserialize_with = "read")]
     values: Vec<(String, f64)>,
     higher_is_better: bool,
 }
@@ -70,6 +71,18 @@ impl Scores {
         self.higher_is_better
     }
 
+    /// The bits of the values, which decimal digits would not bring back to the last.
+    pub(crate) fn bits(&self) -> Vec<u64> {
+        self.values.iter().map(|(_, value)| value.to_bits()).collect()
+    }
+
+    /// Puts the bits of the values back.
+    pub(crate) fn set_bits(&mut self, bits: &[u64]) {
+        for ((_, value), bits) in self.values.iter_mut().zip(bits) {
+            *value = f64::from_bits(*bits);
+        }
+    }
+
     /// Whether the first score is better than another model's.
     #[must_use]
     pub fn beats(&self, other: f64) -> bool {
@@ -78,6 +91,13 @@ impl Scores {
             false => self.first() < other,
         }
     }
+}
+
+/// JSON writes what is no finite number as null.
+fn read<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<(String, f64)>, D::Error> {
+    let values = Vec::<(String, Option<f64>)>::deserialize(from)?;
+    let value = |(name, value): (String, Option<f64>)| (name, value.unwrap_or(f64::NAN));
+    Ok(values.into_iter().map(value).collect())
 }
 
 impl fmt::Display for Scores {

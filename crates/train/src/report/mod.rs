@@ -10,3 +10,4 @@ mod svg;
 pub use card::{CardData, CardMetric, CardRun, CardSnippet, ModelCard};
 pub use chart::{Chart, Mark, Series};
 pub use curves::Curves;
+pub(crate) use file::write;

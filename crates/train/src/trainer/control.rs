@@ -53,7 +53,7 @@ impl Control {
     }
 
     /// Waits while the run is paused; whether it is to go on.
-    pub(super) fn proceeds(&self) -> bool {
+    pub(crate) fn proceeds(&self) -> bool {
         let (state, changed) = &*self.0;
         let state = state.lock().unwrap_or_else(PoisonError::into_inner);
         let waits = |state: &mut State| state.paused && !state.cancelled;

@@ -1,6 +1,6 @@
 //! What happened in a run, step by step.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::objective::Scores;
 
@@ -25,6 +25,7 @@ pub struct Step {
     /// The learning rate.
     pub learning_rate: f64,
     /// The length of all gradients together before they were clipped.
+    #[serde(deserialize_with = "read")]
     pub gradient_norm: f64,
     /// Tokens that were computed.
     pub tokens: usize,
@@ -37,4 +38,9 @@ pub struct Evaluation {
     pub step: usize,
     /// The scores.
     pub scores: Scores,
+}
+
+/// JSON writes what is no finite number as null.
+fn read<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+    Ok(Option::<f64>::deserialize(from)?.unwrap_or(f64::NAN))
 }

@@ -2,6 +2,7 @@
 
 mod control;
 mod event;
+mod fingerprint;
 mod history;
 mod options;
 mod run;
@@ -10,6 +11,8 @@ mod store;
 
 pub use control::Control;
 pub use event::TrainEvent;
+pub use fingerprint::fingerprint;
 pub use history::{Evaluation, History, Step};
 pub use options::{Duration, TrainOptions};
 pub use run::{Outcome, TrainReport, Trainer};
+pub(crate) use store::{differences, reread};

@@ -11,6 +11,7 @@ use serde_json::json;
 
 use super::control::Control;
 use super::event::TrainEvent;
+use super::fingerprint::fingerprint;
 use super::history::{Evaluation, History, Step};
 use super::options::{Duration, TrainOptions};
 use super::state::State;
@@ -56,6 +57,7 @@ pub struct Trainer<'a, O: Objective> {
     options: TrainOptions,
     folder: Option<PathBuf>,
     resume: bool,
+    share: f64,
     control: Control,
     observer: Box<dyn FnMut(&TrainEvent<'_>) + 'a>,
 }
@@ -69,6 +71,8 @@ pub enum Outcome {
     Stopped,
     /// It was cancelled; its state is in its folder.
     Cancelled,
+    /// The share of its steps was done that was asked for ([`Trainer::with_share`]); its state is in its folder.
+    Halted,
 }
 
 /// What a run did.
@@ -82,6 +86,10 @@ pub struct TrainReport {
     pub history: History,
     /// The step of the best evaluation and its score; the weights are those where the options keep the best.
     pub best: Option<(usize, f64)>,
+    /// How good the weights are that the run has come to, where there are validation examples: the scores of its best
+    /// evaluation where the options keep the best, and otherwise of its last. A run that was halted between two
+    /// evaluations is evaluated for this alone, which changes nothing about how it goes on.
+    pub scores: Option<Scores>,
 }
 
 impl<'a, O: Objective> Trainer<'a, O> {
@@ -95,6 +103,7 @@ impl<'a, O: Objective> Trainer<'a, O> {
             options,
             folder: None,
             resume: false,
+            share: 1.0,
             control: Control::new(),
             observer: Box::new(|_| {}),
         }
@@ -118,6 +127,15 @@ impl<'a, O: Objective> Trainer<'a, O> {
     #[must_use]
     pub fn with_resume(mut self, resume: bool) -> Self {
         self.resume = resume;
+        self
+    }
+
+    /// Ends behind this share of the steps, from above 0 to 1, with a saved state from which the run goes on later. The
+    /// schedule, the order and the evaluations are those of the whole run, so that a run in several parts ends with the
+    /// same bits as one that ran through.
+    #[must_use]
+    pub fn with_share(mut self, share: f64) -> Self {
+        self.share = share;
         self
     }
 
@@ -154,8 +172,10 @@ impl<'a, O: Objective> Trainer<'a, O> {
             examples: self.train.len(),
         });
         let mut epoch = course.epoch(state.epoch)?;
+        let until = course.until(self.share);
         let mut outcome = Outcome::Finished;
-        while state.done() < course.steps {
+        // A run that was stopped stays so when it is asked to go on.
+        while state.done() < until && !self.stops(&state) {
             if !self.control.proceeds() {
                 outcome = Outcome::Cancelled;
                 break;
@@ -203,24 +223,21 @@ impl<'a, O: Objective> Trainer<'a, O> {
             if !self.valid.is_empty() && due(self.options.evaluate_every, &state, epoch_ends, ends) {
                 self.evaluate(&mut state, trainable)?;
             }
-            let stops = self
-                .options
-                .patience
-                .is_some_and(|patience| state.stale >= patience);
             if let Some(store) = &store
-                && (stops || due(self.options.save_every, &state, epoch_ends, ends))
+                && (self.stops(&state) || due(self.options.save_every, &state, epoch_ends, ends))
             {
                 self.save(store, &state, trainable)?;
             }
-            if stops {
-                outcome = Outcome::Stopped;
-                break;
-            }
         }
-        if let (Outcome::Cancelled, Some(store)) = (outcome, &store) {
+        outcome = match outcome {
+            Outcome::Finished if self.stops(&state) => Outcome::Stopped,
+            Outcome::Finished if state.done() < course.steps => Outcome::Halted,
+            outcome => outcome,
+        };
+        if let (Outcome::Cancelled | Outcome::Halted, Some(store)) = (outcome, &store) {
             self.save(store, &state, trainable)?;
         }
-        Ok(self.finish(outcome, state, trainable))
+        self.finish(outcome, state, trainable)
     }
 
     /// A step's gradients, computed on a thread of the pool, where operations share their work at once.
@@ -236,9 +253,7 @@ impl<'a, O: Objective> Trainer<'a, O> {
     }
 
     fn evaluate(&mut self, state: &mut State, trainable: &Trainable) -> Result<()> {
-        let adapters = trainable.adapters(self.objective.base())?;
-        let adapters = AdapterStack::base().with(Arc::new(adapters), 1.0);
-        let scores: Scores = self.objective.evaluate(self.valid, &adapters)?;
+        let scores = self.score(trainable)?;
         let best = state.best.as_ref().is_none_or(|best| scores.beats(best.score));
         match best {
             true => state.keep(scores.first(), trainable),
@@ -254,6 +269,19 @@ impl<'a, O: Objective> Trainer<'a, O> {
         });
         state.history.evaluations.push(evaluation);
         Ok(())
+    }
+
+    /// The scores of the weights as they are.
+    fn score(&self, trainable: &Trainable) -> Result<Scores> {
+        let adapters = trainable.adapters(self.objective.base())?;
+        let adapters = AdapterStack::base().with(Arc::new(adapters), 1.0);
+        self.objective.evaluate(self.valid, &adapters)
+    }
+
+    /// Whether the score has not become better for too long.
+    fn stops(&self, state: &State) -> bool {
+        let patience = self.options.patience;
+        patience.is_some_and(|patience| state.stale >= patience)
     }
 
     fn store(&self, tuning: &Tuning, trainable: &Trainable) -> Result<Option<Store>> {
@@ -273,7 +301,8 @@ impl<'a, O: Objective> Trainer<'a, O> {
         }
         let settings =
             json!({ "tuning": tuning.to_json(), "options": self.options.to_json(), "weights": rates });
-        Store::new(folder, settings, self.fingerprint()).map(Some)
+        let data = fingerprint(self.objective, &[self.train, self.valid]);
+        Store::new(folder, settings, data).map(Some)
     }
 
     /// The state that the run begins with: a saved one, or that before the first step.
@@ -301,21 +330,42 @@ impl<'a, O: Objective> Trainer<'a, O> {
         Ok(())
     }
 
-    fn finish(&self, outcome: Outcome, state: State, trainable: &mut Trainable) -> TrainReport {
+    fn finish(&self, outcome: Outcome, state: State, trainable: &mut Trainable) -> Result<TrainReport> {
+        let scores = self.reached(outcome, &state, trainable)?;
         let steps = state.done();
         let best = state.best.as_ref().map(|best| (best.step, best.score));
-        if let (Some(best), true, true) = (state.best, self.options.keep_best, outcome != Outcome::Cancelled)
-        {
+        let goes_on = matches!(outcome, Outcome::Cancelled | Outcome::Halted);
+        if let (Some(best), true, false) = (state.best, self.options.keep_best, goes_on) {
             for (parameter, values) in trainable.parameters_mut().iter_mut().zip(best.values) {
                 parameter.values = values;
             }
         }
-        TrainReport {
+        Ok(TrainReport {
             outcome,
             steps,
             history: state.history,
             best,
+            scores,
+        })
+    }
+
+    /// How good the weights are that the run would have if it ended here.
+    fn reached(&self, outcome: Outcome, state: &State, trainable: &Trainable) -> Result<Option<Scores>> {
+        let evaluations = &state.history.evaluations;
+        let at = |step: usize| evaluations.iter().rfind(|evaluation| evaluation.step == step);
+        let kept = match &state.best {
+            Some(best) if self.options.keep_best => at(best.step),
+            _ => evaluations.last(),
+        };
+        let kept = kept.map(|evaluation| evaluation.scores.clone());
+        if outcome != Outcome::Halted || self.valid.is_empty() || at(state.done()).is_some() {
+            return Ok(kept);
         }
+        let here = self.score(trainable)?;
+        Ok(Some(match kept {
+            Some(kept) if self.options.keep_best && !here.beats(kept.first()) => kept,
+            _ => here,
+        }))
     }
 
     fn tell(&mut self, event: &TrainEvent<'_>) {
@@ -344,22 +394,6 @@ impl<'a, O: Objective> Trainer<'a, O> {
             examples,
             saved: store.and_then(|store| store.save(state, trainable).ok()),
         }
-    }
-
-    /// A number for all that the run learns from.
-    fn fingerprint(&self) -> String {
-        let mut hasher = blake3::Hasher::new();
-        for set in [self.train, self.valid] {
-            hasher.update(&set.len().to_le_bytes());
-            for example in set {
-                let mut parts = blake3::Hasher::new();
-                self.objective.digest(example, &mut |bytes| {
-                    parts.update(bytes);
-                });
-                hasher.update(parts.finalize().as_bytes());
-            }
-        }
-        hasher.finalize().to_hex().to_string()
     }
 }
 
@@ -439,6 +473,14 @@ impl Course {
     fn new<O: Objective>(trainer: &Trainer<'_, O>, tuning: &Tuning) -> Result<Self> {
         let (objective, options) = (trainer.objective, &trainer.options);
         options.check()?;
+        if !(trainer.share > 0.0 && trainer.share <= 1.0) {
+            let reason = format!("{}; it is from above 0 to 1", trainer.share);
+            return Err(Error::invalid("share", reason));
+        }
+        if trainer.share < 1.0 && trainer.folder.is_none() {
+            let reason = "a part of a run goes on from its state later; name a folder for it";
+            return Err(Error::invalid("share", reason));
+        }
         if objective.couples() && options.accumulation > 1 {
             return Err(Error::invalid(
                 "accumulation",
@@ -484,6 +526,19 @@ impl Course {
                 decay: options.decay,
             },
         })
+    }
+
+    /// The step behind which a share of the run ends.
+    #[allow(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a share of the steps"
+    )]
+    fn until(&self, share: f64) -> usize {
+        // A share such as 1 / 3 is not a number of two's powers: three of nine steps stay three.
+        let steps = (share * self.steps as f64 - 1e-9).ceil() as usize;
+        steps.clamp(1, self.steps)
     }
 
     /// The steps of an epoch, each its batches.

@@ -54,6 +54,9 @@ struct Meta {
     /// The step, and the bits of the score: decimal digits would not bring back the last of them.
     best: Option<(usize, u64)>,
     history: History,
+    /// The bits of the scores of the history's evaluations.
+    #[serde(default)]
+    scores: Vec<Vec<u64>>,
     /// Of the file of weights.
     blake3: String,
 }
@@ -79,6 +82,11 @@ impl Store {
             let at = at.to_owned();
             move |source| Error::io(at, source)
         };
+        // A run has one state behind a step: what is there was saved or loaded by this run, and is the same. To write it
+        // again would leave nothing for a moment.
+        if path.exists() {
+            return Ok(path);
+        }
         if partial.exists() {
             fs::remove_dir_all(&partial).map_err(io(&partial))?;
         }
@@ -95,6 +103,12 @@ impl Store {
                 stale: state.stale,
                 best: state.best.as_ref().map(|best| (best.step, best.score.to_bits())),
                 history: state.history.clone(),
+                scores: state
+                    .history
+                    .evaluations
+                    .iter()
+                    .map(|evaluation| evaluation.scores.bits())
+                    .collect(),
                 blake3,
             };
             let meta = serde_json::to_vec_pretty(&meta).map_err(|source| Error::State {
@@ -106,10 +120,6 @@ impl Store {
             file.write_all(&meta)
                 .and_then(|()| file.sync_all())
                 .map_err(io(&at))?;
-            // The same step saved again, such as at the end of a run that was just saved, takes the other's place.
-            if path.exists() {
-                fs::remove_dir_all(&path).map_err(io(&path))?;
-            }
             fs::rename(&partial, &path).map_err(io(&path))?;
             sync_folder(&self.folder)
         })();
@@ -139,14 +149,15 @@ impl Store {
             let path = folder.join(name);
             fs::read(&path).map_err(|source| Error::io(path, source))
         };
-        let meta: Meta = serde_json::from_slice(&read(META)?).map_err(|source| wrong(source.to_string()))?;
+        let mut meta: Meta =
+            serde_json::from_slice(&read(META)?).map_err(|source| wrong(source.to_string()))?;
         if meta.version != VERSION {
             return Err(wrong(format!(
                 "its layout is version {}, this is {VERSION}",
                 meta.version
             )));
         }
-        let differences = differences(&meta.settings, &self.settings);
+        let differences = differences(&meta.settings, &reread(&self.settings));
         if !differences.is_empty() {
             return Err(Error::OtherRun {
                 path: folder.clone(),
@@ -159,6 +170,9 @@ impl Store {
                 path: folder.clone(),
                 differences,
             });
+        }
+        for (evaluation, bits) in meta.history.evaluations.iter_mut().zip(&meta.scores) {
+            evaluation.scores.set_bits(bits);
         }
         let path = folder.join(WEIGHTS);
         let mut hasher = blake3::Hasher::new();
@@ -270,8 +284,13 @@ fn write_weights(path: &Path, state: &State, trainable: &Trainable) -> Result<St
     Ok(hasher.finalize().to_hex().to_string())
 }
 
+/// Settings as they are when they come back from a file: a number of seventeen digits may come back as its neighbour.
+pub(crate) fn reread(settings: &Value) -> Value {
+    serde_json::from_str(&settings.to_string()).unwrap_or_else(|_| settings.clone())
+}
+
 /// The settings in which two runs differ.
-fn differences(before: &Value, now: &Value) -> Vec<String> {
+pub(crate) fn differences(before: &Value, now: &Value) -> Vec<String> {
     match (before, now) {
         (Value::Object(before), Value::Object(now)) => {
             let names: std::collections::BTreeSet<&String> = before.keys().chain(now.keys()).collect();

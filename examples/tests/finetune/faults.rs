@@ -1,0 +1,123 @@
+//! What is wrong is refused with where it is and what to do, and nothing panics.
+
+use std::fs;
+use std::path::Path;
+
+use crate::data;
+use crate::line;
+use crate::program::{Ended, finetune, model_of};
+
+fn run(task: &str, data: &Path, more: &str) -> Ended {
+    let out = data.parent().unwrap().join("run");
+    finetune(&line![
+        "--model",
+        model_of(task).display(),
+        "--task",
+        task,
+        "--data",
+        data.display(),
+        "--out",
+        out.display(),
+        "--steps 2 --batch 4",
+        more,
+    ])
+}
+
+#[test]
+fn files_that_cannot_be_read_are_named_with_their_lines() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        fs::write(&path, text).unwrap();
+        path
+    };
+    run("sft", &folder.path().join("none.jsonl"), "").refused(&["none.jsonl", "No such file"]);
+    let broken = file(
+        "broken.jsonl",
+        "{\"prompt\": \"a\", \"completion\": \"b\"}\n{\"prompt\": \"a\",\n",
+    );
+    run("sft", &broken, "").refused(&["broken.jsonl", "line 2", "column"]);
+    let other = file(
+        "other.jsonl",
+        "{\"prompt\": \"a\", \"completion\": \"b\"}\n{\"title\": \"a\"}\n",
+    );
+    run("sft", &other, "").refused(&["other.jsonl", "line 2"]);
+    run("sft", &file("empty.jsonl", ""), "").refused(&["empty.jsonl", "no examples"]);
+    let table = file("table.csv", "words,kind\na,b\n");
+    run("classify", &table, "").refused(&["table.csv", "words, kind", "column"]);
+    let moved = "{\"data\": [{\"paragraphs\": [{\"context\": \"it is near\", \"qas\": [{\"id\": \"1\", \
+                 \"question\": \"is it\", \"answers\": [{\"text\": \"far\", \"answer_start\": 3}]}]}]}]}";
+    run("qa", &file("moved.json", moved), "").refused(&["moved.json", "question \"1\"", "character 3"]);
+}
+
+#[test]
+fn a_label_that_training_does_not_know_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let files = data::write("classify", folder.path());
+    let valid = folder.path().join("other.csv");
+    fs::write(&valid, "text,label\ndrink it,drink\nnear it,neither\n").unwrap();
+    let ended = run(
+        "classify",
+        &files.train,
+        &format!("--force --valid {}", valid.display()),
+    );
+    ended.refused(&["other.csv", "line 3", "neither", "drink, vector"]);
+}
+
+#[test]
+fn command_lines_that_are_no_run_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let files = data::write("sft", folder.path());
+    let sft = |more: &str| run("sft", &files.train, more);
+    sft("--method lara").refused(&["lara", "full, last:N, head, lora, dora, ia3"]);
+    sft("--method last:0").refused(&["last"]);
+    sft("--method last:9").refused(&["2 layers"]);
+    sft("--method lora --targets qproj").refused(&["qproj", "q_proj"]);
+    sft("--rank 0").refused(&["rank"]);
+    sft("--batch 0 --force").refused(&["batch"]);
+    sft("--lr=-1 --force").refused(&["learning_rate"]);
+    sft("--lr nan --force").refused(&["learning_rate"]);
+    sft("--dropout 1.5 --force").refused(&["dropout"]);
+    sft("--warmup 3 --force").refused(&["warmup"]);
+    sft("--overflow cut").refused(&["cut", "error, truncate, drop"]);
+    sft("--plan --resume").refused(&["--plan"]);
+    sft("--search-space lr=1e-5..1e-3").refused(&["--search"]);
+    sft("--search 2 --search-space lr=1e-3..1e-5 --force").refused(&["lower"]);
+    sft("--search 2 --search-space speed=1,2 --force").refused(&["speed", "lr, head-lr"]);
+    sft("--search 2 --search-space rank=four,five --force").refused(&["rank=five", "invalid digit"]);
+    sft("--memory 1 --force").refused(&["bytes of memory do not suffice"]);
+    sft("--max-tokens 6 --overflow error --force").refused(&["train.jsonl", "line", "tokens"]);
+    let sure = finetune(&line![
+        "--model",
+        folder.path().join("nowhere").display(),
+        "--task sft --data",
+        files.train.display(),
+        "--out",
+        folder.path().join("run").display(),
+    ]);
+    sure.refused(&["nowhere"]);
+    // An encoder is no language model.
+    let encoder = finetune(&line![
+        "--model",
+        model_of("tag").display(),
+        "--task sft --data",
+        files.train.display(),
+        "--out",
+        folder.path().join("run").display(),
+    ]);
+    encoder.refused(&["bert"]);
+    assert!(!folder.path().join("run").exists(), "something was begun");
+}
+
+#[test]
+fn what_the_doctor_finds_stops_the_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let files = data::write("classify", folder.path());
+    let ended = run(
+        "classify",
+        &files.train,
+        &format!("--test {}", files.train.display()),
+    );
+    ended.refused(&["the doctor found", "--force"]);
+    assert!(ended.stdout.contains("train.csv, line"), "{}", ended.stdout);
+}

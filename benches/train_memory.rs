@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use ragtune::train::data::{Origin, Record};
 use ragtune::train::encode::{Sequence, TextTuple};
-use ragtune::train::memory::MemoryPlan;
+use ragtune::train::memory::{Footprint, MemoryPlan};
 use ragtune::train::objective::{EmbeddingRanking, LanguageModelling, Objective};
 use ragtune::train::trainer::{Duration, TrainOptions, Trainer};
 use ragtune::train::tuning::{Lora, Selection, Trainable, Tuning};
@@ -97,7 +97,7 @@ fn main() -> Result<()> {
             .arg("--own")
             .arg(folder)
             .arg(number.to_string())
-            .env("MALLOC_MMAP_THRESHOLD_", "1048576") // as `finetune --memory` has it
+            .env("MALLOC_MMAP_THRESHOLD_", "131072") // as `finetune --memory` has it
             .output()?;
         let text = String::from_utf8(output.stdout)?;
         let numbers: Vec<f64> = text
@@ -195,7 +195,7 @@ fn compare<O: Objective>(
         .with_evaluate_every(1)
         .with_learning_rate(1e-5);
     let lengths: Vec<usize> = examples.iter().map(|example| task.tokens(example)).collect();
-    let footprint = task.footprint().ok_or("the task does not say its widths")?;
+    let footprint = Footprint::of(task, examples).ok_or("the task does not say its widths")?;
     let resident = status("VmRSS")?;
     let plan = MemoryPlan::new(resident, &footprint, &trainable, &options, &lengths, evaluated)?;
     let valid = if evaluated { &examples[..batch] } else { &[] };
@@ -204,6 +204,9 @@ fn compare<O: Objective>(
         .with_valid(valid)
         .run(tuning, &mut trainable)?;
     println!("{} {}", plan.peak, status("VmHWM")?);
+    if std::env::var_os("RAGTUNE_PARTS").is_some() {
+        eprintln!("{plan:?}");
+    }
     Ok(())
 }
 

@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::fs;
 
-use ragtune::train::memory::MemoryPlan;
+use ragtune::train::memory::{Footprint, MemoryPlan};
 use ragtune::train::objective::Objective;
 use ragtune::train::trainer::TrainOptions;
 use ragtune::train::tuning::Trainable;
@@ -19,8 +19,9 @@ pub fn give_back_freed() {
     use std::os::unix::process::CommandExt;
     use std::process::Command;
 
-    /// Blocks from so many bytes on are the system's own.
-    const THRESHOLD: (&str, &str) = ("MALLOC_MMAP_THRESHOLD_", "1048576");
+    /// Blocks from so many bytes on are the system's own: where glibc begins as well, but it raises the limit with every
+    /// block that is freed unless it is told one.
+    const THRESHOLD: (&str, &str) = ("MALLOC_MMAP_THRESHOLD_", "131072");
     if std::env::var_os(THRESHOLD.0).is_none()
         && let Ok(program) = std::env::current_exe()
     {
@@ -44,11 +45,13 @@ pub fn plan<O: Objective>(
     args: &Args,
     objective: &O,
     trainable: &Trainable,
-    lengths: &[usize],
+    train: &[O::Example],
     evaluates: bool,
 ) -> Result<(TrainOptions, Option<MemoryPlan>), Box<dyn Error>> {
     let options = args.options();
-    let (Some(footprint), Some(resident)) = (objective.footprint(), status("VmRSS")) else {
+    let lengths: Vec<usize> = train.iter().map(|example| objective.tokens(example)).collect();
+    let lengths = lengths.as_slice();
+    let (Some(footprint), Some(resident)) = (Footprint::of(objective, train), status("VmRSS")) else {
         return match args.memory {
             Some(_) => Err("--memory needs a system that says what the process holds (/proc)".into()),
             None => Ok((options, None)),

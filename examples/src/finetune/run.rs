@@ -75,8 +75,7 @@ pub fn run<O: Objective>(args: &Args, prepared: Prepared<O>) -> Outcome {
     let mut trainable = Trainable::new(objective.base(), tuning, &heads, args.seed)?
         .with_head_rate(&heads, args.head_ratio())?;
     args.say(&trainable.to_string())?;
-    let lengths: Vec<usize> = train.iter().map(|example| objective.tokens(example)).collect();
-    let (options, plan) = memory::plan(args, &objective, &trainable, &lengths, !valid.is_empty())?;
+    let (options, plan) = memory::plan(args, &objective, &trainable, &train, !valid.is_empty())?;
     if let Some(plan) = &plan {
         args.say(&format!("memory: {plan}"))?;
     }

@@ -11,6 +11,7 @@ mod program;
 mod resume;
 mod search;
 mod tasks;
+mod used;
 
 /// Only does something in the processes that are the program.
 #[test]

@@ -2,10 +2,11 @@
 
 use ragtune_core::models::{DecoderConfig, EncoderConfig};
 
+use crate::objective::Objective;
 use crate::tuning::{Parameter, Part, Trainable};
 
 /// The widths of a model, by which its kept states are counted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Footprint {
     /// Layers.
@@ -26,6 +27,9 @@ pub struct Footprint {
     pub streams: usize,
     /// Rows of the output layer where the loss is over all words; 0 where it is not.
     pub vocabulary: usize,
+    /// The largest share of a batch's tokens that go through the model at once: 1 but where a loss runs it several times,
+    /// such as for questions and for passages.
+    pub at_once: f64,
 }
 
 /// Which inputs of a layer's parts are kept, because weights that they meet are trained.
@@ -54,6 +58,7 @@ impl Footprint {
             gated: config.is_gated(),
             streams: 2,
             vocabulary: config.vocab_size,
+            at_once: 1.0,
         }
     }
 
@@ -70,7 +75,41 @@ impl Footprint {
             gated: false,
             streams: 1,
             vocabulary: 0,
+            at_once: 1.0,
         }
+    }
+
+    /// That of a task's model over examples; `None` where the task does not know it.
+    #[must_use]
+    #[allow(clippy::cast_precision_loss, reason = "a share of a number of tokens")]
+    pub fn of<O: Objective>(objective: &O, examples: &[O::Example]) -> Option<Self> {
+        let sum = |tokens: fn(&O, &O::Example) -> usize| -> f64 {
+            examples
+                .iter()
+                .map(|example| tokens(objective, example) as f64)
+                .sum()
+        };
+        let (all, at_once) = (sum(O::tokens), sum(O::tokens_at_once));
+        let share = if all > 0.0 { at_once / all } else { 1.0 };
+        Some(objective.footprint()?.with_at_once(share))
+    }
+
+    /// Another share of a batch's tokens that go through the model at once.
+    #[must_use]
+    pub fn with_at_once(mut self, share: f64) -> Self {
+        self.at_once = share;
+        self
+    }
+
+    /// The tokens of a batch that go through the model at once.
+    #[allow(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a share of a number of tokens"
+    )]
+    pub(super) fn at_once_of(&self, tokens: u64) -> u64 {
+        (tokens as f64 * self.at_once.clamp(0.0, 1.0)).ceil() as u64
     }
 
     /// Components that a layer keeps of a token.
@@ -124,8 +163,8 @@ impl Kept {
                     kept.ranks += rows;
                     kept.input(parameter, columns, footprint);
                 }
-                // The product and its difference are multiplied by trained factors.
-                Part::Magnitude => kept.extra += 3 * columns,
+                // The base's product and the side path are multiplied by trained factors.
+                Part::Magnitude => kept.extra += 2 * columns,
                 Part::OutputFactors | Part::InputFactors => kept.extra += columns,
                 _ => {}
             }

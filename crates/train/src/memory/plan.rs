@@ -67,36 +67,61 @@ impl MemoryPlan {
         evaluates: bool,
     ) -> Result<Self> {
         let tokens = largest(options, lengths)? as u64;
+        let at_once = footprint.at_once_of(tokens);
+        let again = options.gradient_checkpointing;
         let trained = trainable.count() as u64 * FLOAT;
         let whole = whole_matrices(trainable) as u64 * FLOAT;
         let layers = footprint.layers as u64;
         let kept = footprint.layer(trainable) as u64;
         let hidden = footprint.hidden as u64;
         let reached = layers - trainable.first_layer().unwrap_or(0).min(footprint.layers) as u64;
-        let width = match options.gradient_checkpointing {
-            // What goes from layer to layer, and one layer whole.
-            true => reached * footprint.streams as u64 * hidden + kept,
-            false => reached * kept,
-        };
-        let activations = tokens * (width + 2 * hidden) * FLOAT;
+        // 1. What is there all the time. Layers that run again read the weights without a record, from a packed copy.
         let best = if evaluates { trained } else { 0 };
         let optimiser = 2 * trained + best;
+        let copies = if again { whole } else { 0 };
+        let base = resident + optimiser + copies;
+        // 2. What is kept from the way forward: every layer, or what goes from layer to layer and one layer whole.
+        let width = match again {
+            true => reached * footprint.streams as u64 * hidden,
+            false => reached * kept,
+        };
+        let states = tokens * (width + 2 * hidden) * FLOAT;
+        let layer = match again {
+            true => at_once * kept * FLOAT,
+            false => states / layers.max(1),
+        };
+        let activations = states + if again { layer } else { 0 };
+        // 3. What passes.
         let held = if options.accumulation > 1 { 2 } else { 1 };
         let gradients = held * trained;
-        let passing = tokens * footprint.passing() as u64 * FLOAT + largest_matrix(trainable) as u64 * FLOAT;
-        // Layers that run again read the weights without a record, from a packed copy.
-        let copies = if options.gradient_checkpointing { whole } else { 0 };
+        let carried = gradients - trained;
+        let largest = largest_matrix(trainable) as u64 * FLOAT;
+        let passing = match again {
+            // What comes out of a layer and what comes back to it; its own states are counted among those kept.
+            true => 2 * at_once * footprint.streams as u64 * hidden * FLOAT,
+            false => at_once * footprint.passing() as u64 * FLOAT,
+        };
+        // The gradient of a whole matrix is a product that reads its factors the other way round, from copies.
+        let turned = match whole {
+            0 => 0,
+            _ => at_once * (footprint.intermediate + footprint.hidden) as u64 * FLOAT,
+        };
         let loss = loss(footprint, trainable, tokens);
-        let base = resident + optimiser + copies;
-        let carried = (held - 1) * trained;
-        let turning = base + activations + loss + carried;
-        let ending = base + gradients + passing + activations / layers.max(1);
+        // 4. The peak is at the loss, at the last layer where it runs again, at the end of the way back, or in an
+        // evaluation.
+        let turning = base + states + loss.max(turned) + carried;
+        let repeating = base + activations + passing + carried;
+        let ending = base + gradients + largest + passing + layer;
         let evaluating = resident
             + optimiser
             + whole
             + EVALUATED_TOKENS * footprint.passing() as u64 * FLOAT
             + logits(footprint, EVALUATED_TOKENS);
-        let peak = OVERHEAD + turning.max(ending).max(if evaluates { evaluating } else { 0 });
+        let peak = turning
+            .max(if again { repeating } else { 0 })
+            .max(ending)
+            .max(if evaluates { evaluating } else { 0 });
+        let peak = OVERHEAD + peak;
         Ok(Self {
             resident,
             optimiser,

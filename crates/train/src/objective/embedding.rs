@@ -134,6 +134,12 @@ impl Objective for EmbeddingRanking {
         anchor.len() + positive.len() + negatives.iter().map(Vec::len).sum::<usize>()
     }
 
+    /// Anchors go through the model first, then all candidates.
+    fn tokens_at_once(&self, example: &Self::Example) -> usize {
+        let anchor = example.value.anchor.len();
+        anchor.max(self.tokens(example) - anchor)
+    }
+
     fn digest(&self, example: &Self::Example, into: &mut dyn FnMut(&[u8])) {
         let TextTuple {
             anchor,

@@ -104,6 +104,11 @@ pub trait Objective: Send + Sync {
     /// Tokens of an example, by which batches are made.
     fn tokens(&self, example: &Self::Example) -> usize;
 
+    /// Those of them that go through the model at once, where the loss runs it several times.
+    fn tokens_at_once(&self, example: &Self::Example) -> usize {
+        self.tokens(example)
+    }
+
     /// How much of the loss an example is, such as its trained tokens; a step divides the sum of losses by the sum of these.
     fn weight(&self, example: &Self::Example) -> f64 {
         let _ = example;

@@ -11,7 +11,7 @@ use ragtune::train::encode::Overflow;
 use ragtune::train::optimiser::{AdamWOptions, Decay};
 use ragtune::train::search::SearchSpace;
 use ragtune::train::trainer::{Duration, TrainOptions};
-use ragtune::train::tuning::{Lora, Selection, Tuning};
+use ragtune::train::tuning::{Adapter, Lora, Prompt, Selection, Tuning};
 
 use crate::{Outcome, output};
 
@@ -64,7 +64,7 @@ pub struct Args {
     /// classify: the column of the label [default: found by its name]
     #[arg(long, value_name = "NAME")]
     pub label_column: Option<String>,
-    /// What of the model trains: full, last:N, head, lora, dora, ia3
+    /// What of the model trains: full, last:N, head, lora, dora, ia3, adapter, prompt
     #[arg(long, default_value = "lora")]
     pub method: Method,
     /// Where the result goes
@@ -76,12 +76,24 @@ pub struct Args {
     /// LoRA: scale of the updates [default: twice the rank]
     #[arg(long)]
     pub alpha: Option<f64>,
-    /// LoRA: share of inputs that are left out in training
+    /// LoRA, adapter: share of inputs, or of outputs, that are left out in training
     #[arg(long, default_value_t = 0.0)]
     pub dropout: f64,
     /// LoRA and IA3: modules by name, or all-linear [default: queries and values]
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     pub targets: Vec<String>,
+    /// adapter: hidden width over width of the bottlenecks
+    #[arg(long, default_value_t = 16.0)]
+    pub reduction: f64,
+    /// adapter: bottlenecks behind attention too
+    #[arg(long)]
+    pub behind_attention: bool,
+    /// prompt: rows before each text
+    #[arg(long, default_value_t = 20, value_name = "N")]
+    pub virtual_tokens: usize,
+    /// prompt: a text that the rows begin as [default: words drawn at random]
+    #[arg(long, value_name = "TEXT")]
+    pub prompt_text: Option<String>,
     /// Times through the examples
     #[arg(long, default_value_t = 3.0, conflicts_with = "steps")]
     pub epochs: f64,
@@ -217,6 +229,8 @@ pub enum Method {
     Lora,
     Dora,
     Ia3,
+    Adapter,
+    Prompt,
 }
 
 impl FromStr for Method {
@@ -229,11 +243,17 @@ impl FromStr for Method {
             "lora" => Ok(Self::Lora),
             "dora" => Ok(Self::Dora),
             "ia3" => Ok(Self::Ia3),
+            "adapter" => Ok(Self::Adapter),
+            "prompt" => Ok(Self::Prompt),
             other => other
                 .strip_prefix("last:")
                 .and_then(|n| n.parse().ok())
                 .map(Self::Last)
-                .ok_or_else(|| format!("no method {other:?}; there are full, last:N, head, lora, dora, ia3")),
+                .ok_or_else(|| {
+                    format!(
+                        "no method {other:?}; there are full, last:N, head, lora, dora, ia3, adapter, prompt"
+                    )
+                }),
         }
     }
 }
@@ -247,6 +267,8 @@ impl fmt::Display for Method {
             Self::Lora => f.write_str("lora"),
             Self::Dora => f.write_str("dora"),
             Self::Ia3 => f.write_str("ia3"),
+            Self::Adapter => f.write_str("adapter"),
+            Self::Prompt => f.write_str("prompt"),
         }
     }
 }
@@ -323,6 +345,16 @@ impl Args {
             Method::Lora => Tuning::Lora(lora()),
             Method::Dora => Tuning::Lora(lora().with_dora()),
             Method::Ia3 => Tuning::Ia3 { targets },
+            Method::Adapter => {
+                let adapter = Adapter::default()
+                    .with_reduction(self.reduction)
+                    .with_dropout(self.dropout);
+                Tuning::Bottleneck(match self.behind_attention {
+                    true => adapter.behind_attention(),
+                    false => adapter,
+                })
+            }
+            Method::Prompt => Tuning::Prompt(Prompt::default().with_virtual_tokens(self.virtual_tokens)),
         }
     }
 

@@ -13,6 +13,7 @@ use ragtune::train::data::{
 use ragtune::train::doctor::{self, Inputs, Learns};
 use ragtune::train::encode::{ChatEncoder, EncodedSet, Limits, Sequence, blocks};
 use ragtune::train::objective::{LanguageModelling, PreferenceLoss, PreferenceOptimisation};
+use ragtune::train::tuning::Tuning;
 
 use super::args::Args;
 use super::data::{self, Examined, Sets};
@@ -84,7 +85,7 @@ pub fn preferences(args: &Args) -> Outcome {
     let encode = |set: &Dataset<_>| encoder.preferences(set, limits);
     let train = encode(&sets.train)?;
     let notes = vec![train.report.to_string()];
-    let tuning = args.tuning();
+    let tuning = tuning(args, &lm)?;
     let inputs = data::shown(Inputs::default(), &sets)
         .with_tokens(
             train
@@ -120,7 +121,7 @@ fn learn<R: Examined>(
     let train = encode(&sets.train)?;
     let notes = vec![train.report.to_string()];
     show(args, &lm, &train)?;
-    let tuning = args.tuning();
+    let tuning = tuning(args, &lm)?;
     let sequences: Vec<Sequence> = train.items.iter().map(|item| item.value.clone()).collect();
     let inputs = data::shown(Inputs::default(), sets)
         .with_sequences(&sequences, &train.sources, learns)
@@ -146,8 +147,24 @@ fn load(args: &Args) -> Result<Arc<CausalLm>, Box<dyn Error>> {
 }
 
 fn limits(args: &Args, lm: &CausalLm) -> Limits {
-    let reads = lm.config().max_position_embeddings;
+    // Virtual tokens take positions before a text.
+    let before = match args.tuning() {
+        Tuning::Prompt(prompt) => prompt.virtual_tokens,
+        _ => 0,
+    };
+    let reads = lm.config().max_position_embeddings.saturating_sub(before);
     Limits::new(args.max_tokens.unwrap_or(reads.min(MAX_TOKENS))).with_overflow(args.overflow)
+}
+
+/// What of the model trains; a prompt may begin as a text.
+fn tuning(args: &Args, lm: &CausalLm) -> Result<Tuning, Box<dyn Error>> {
+    Ok(match (args.tuning(), &args.prompt_text) {
+        (Tuning::Prompt(prompt), Some(text)) => {
+            let ids = lm.tokenizer().encode_ordinary(text, false)?.ids;
+            Tuning::Prompt(prompt.from_text(text, ids))
+        }
+        (tuning, _) => tuning,
+    })
 }
 
 /// The examples of a set that may be empty.

@@ -1,4 +1,4 @@
-//! A PEFT adapter: its configuration, and the tensors that it has for which parts of a model.
+//! An adapter of PEFT or of AdapterHub's library: its configuration, and the tensors that it has for which parts of a model.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,7 +15,7 @@ pub const CONFIG: &str = AdapterConfig::FILE;
 const WEIGHTS: &str = AdapterSet::WEIGHTS;
 
 /// Fields of the configuration that are shown, where they are set.
-const SHOWN: [&str; 14] = [
+const SHOWN: [&str; 19] = [
     "base_model_name_or_path",
     "task_type",
     "r",
@@ -30,6 +30,11 @@ const SHOWN: [&str; 14] = [
     "modules_to_save",
     "bias",
     "num_virtual_tokens",
+    "reduction_factor",
+    "non_linearity",
+    "mh_adapter",
+    "output_adapter",
+    "original_ln_before",
 ];
 
 /// The tensors of one kind on modules of one name.
@@ -42,15 +47,23 @@ struct Group {
 
 pub fn find(files: &ModelFiles) -> Result<Found, Box<dyn std::error::Error>> {
     let config: Map<String, Value> = files.json(CONFIG)?.unwrap_or_default();
-    let Some(peft_type) = config.get("peft_type").and_then(Value::as_str) else {
-        let path = files.path(CONFIG);
-        return Err(format!(
-            "{}: it has no peft_type, so it is no adapter of PEFT",
-            path.display()
-        )
-        .into());
+    let peft_type = config.get("peft_type").and_then(Value::as_str);
+    let (peft_type, weights, config) = match (peft_type, config.get("config")) {
+        (Some(peft_type), _) => (peft_type.to_owned(), WEIGHTS, config),
+        (None, Some(Value::Object(inner))) => {
+            let kind = "bottlenecks of AdapterHub's library".to_owned();
+            (kind, AdapterSet::BOTTLENECK_WEIGHTS, inner.clone())
+        }
+        (None, _) => {
+            let path = files.path(CONFIG);
+            return Err(format!(
+                "{}: it has no peft_type, so it is no adapter of PEFT",
+                path.display()
+            )
+            .into());
+        }
     };
-    let checkpoint = Checkpoint::open(files.path(WEIGHTS))?;
+    let checkpoint = Checkpoint::open(files.path(weights))?;
     let tensors = Tensors::count(&checkpoint, |_| false, |_| false);
     let groups = groups(&checkpoint);
     let is_set = |value: &&Value| match value {
@@ -129,13 +142,15 @@ fn groups(checkpoint: &Checkpoint) -> BTreeMap<(String, String), Group> {
 /// `base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight` is `lora_A` of `q_proj`.
 fn parts(name: &str) -> (String, String) {
     let path = name.strip_suffix(".weight").unwrap_or(name);
-    let split = ["lora_", "ia3_"]
+    let split = ["lora_", "ia3_", "adapter_"]
         .iter()
         .find_map(|prefix| path.rfind(&format!(".{prefix}")));
     let (module, kind) = match split {
         Some(at) => (&path[..at], &path[at + 1..]),
         None => (path, "whole"),
     };
+    // Of a bottleneck the adapter's own name stands in between.
+    let module = module.split(".adapters.").next().unwrap_or(module);
     let module = module.rsplit('.').next().unwrap_or(module);
     (module.to_owned(), kind.to_owned())
 }
@@ -166,6 +181,10 @@ mod tests {
         assert_eq!(
             parts("base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight"),
             "q_proj lora_A"
+        );
+        assert_eq!(
+            parts("encoder.layer.0.attention.output.adapters.task.adapter_down.0.weight"),
+            "output adapter_down.0"
         );
         assert_eq!(
             parts("base_model.model.model.embed_tokens.lora_embedding_A"),

@@ -84,10 +84,20 @@ pub(crate) enum ModuleMut<'a> {
 }
 
 /// The modules of a model by slot.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ModuleShapes {
     shapes: BTreeMap<String, ModuleShape>,
+    sublayers: BTreeMap<String, SublayerShape>,
+    words: Option<Words>,
     prefix: Option<Prefix>,
+}
+
+/// The table that virtual tokens stand beside.
+#[derive(Clone, Debug, PartialEq)]
+struct Words {
+    slot: String,
+    /// What its rows are multiplied by.
+    scale: f64,
 }
 
 /// What PEFT may put in front of the slots of a bare model.
@@ -109,6 +119,26 @@ pub struct ModuleShape {
     pub transposed: bool,
     /// Whether it is the layer that gives the logits.
     pub is_output: bool,
+}
+
+/// The end of a sublayer, where bottleneck adapters act.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SublayerShape {
+    /// The layer that it belongs to, counted from 0.
+    pub layer: usize,
+    /// Which of the layer's two it is.
+    pub kind: SublayerKind,
+    /// Hidden width.
+    pub width: usize,
+}
+
+/// The two parts of a layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SublayerKind {
+    /// Attention with its projection back.
+    Attention,
+    /// The feed-forward layer.
+    FeedForward,
 }
 
 /// What a module is, and how large.
@@ -193,8 +223,27 @@ impl ModuleShapes {
         };
         Self {
             shapes: modules.iter().map(shape).collect(),
+            sublayers: BTreeMap::new(),
+            words: None,
             prefix: None,
         }
+    }
+
+    /// The same modules with the ends of sublayers, by slot.
+    #[must_use]
+    pub fn with_sublayers(mut self, sublayers: impl IntoIterator<Item = (String, SublayerShape)>) -> Self {
+        self.sublayers = sublayers.into_iter().collect();
+        self
+    }
+
+    /// Lets virtual tokens stand before texts, beside the table of words at a slot whose rows the model multiplies by a number.
+    #[must_use]
+    pub fn with_words(mut self, slot: &str, scale: f64) -> Self {
+        self.words = Some(Words {
+            slot: slot.to_owned(),
+            scale,
+        });
+        self
     }
 
     /// Says that PEFT knows the modules that `inside` names by a path in front of which the prefix of the bare model
@@ -212,7 +261,9 @@ impl ModuleShapes {
     }
 
     fn prefixed(mut self, prefix: &str, inside: impl Fn(&str) -> bool, written: bool) -> Self {
-        let slots = self.shapes.keys().filter(|slot| inside(slot));
+        // Layers always belong to the bare model.
+        let modules = self.shapes.keys().filter(|slot| inside(slot));
+        let slots = modules.chain(self.sublayers.keys());
         self.prefix = Some(Prefix {
             text: prefix.to_owned(),
             paths: slots
@@ -232,6 +283,29 @@ impl ModuleShapes {
     /// All modules, sorted by slot.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, ModuleShape)> {
         self.shapes.iter().map(|(slot, shape)| (slot.as_str(), *shape))
+    }
+
+    /// The slot of the table of words that virtual tokens stand beside, and what the model multiplies its rows by; `None` for
+    /// a model that cannot have any, such as an encoder.
+    #[must_use]
+    pub fn words(&self) -> Option<(&str, f64)> {
+        self.words.as_ref().map(|words| (words.slot.as_str(), words.scale))
+    }
+
+    /// The ends of all sublayers, sorted by slot.
+    pub fn sublayers(&self) -> impl ExactSizeIterator<Item = (&str, SublayerShape)> {
+        self.sublayers.iter().map(|(slot, shape)| (slot.as_str(), *shape))
+    }
+
+    /// The end of the sublayer at a slot.
+    pub(super) fn require_sublayer(&self, slot: &str) -> Result<SublayerShape, AdapterError> {
+        self.sublayers
+            .get(slot)
+            .copied()
+            .ok_or_else(|| AdapterError::MissingModule {
+                module: slot.to_owned(),
+                did_you_mean: nearest(slot, self.sublayers.keys().map(String::as_str), SUGGESTIONS),
+            })
     }
 
     /// The path by which PEFT knows the module at a slot, as adapters are written.
@@ -257,7 +331,7 @@ impl ModuleShapes {
 
     /// The slot of the module that PEFT knows by a path.
     pub(super) fn slot<'s>(&'s self, path: &'s str) -> &'s str {
-        if self.shapes.contains_key(path) {
+        if self.shapes.contains_key(path) || self.sublayers.contains_key(path) {
             return path;
         }
         if path != OUTPUT {

@@ -37,6 +37,8 @@ pub struct EmbeddingChange {
     pub weight: Option<Tensor<2>>,
     /// LoRA or DoRA.
     pub low_rank: Option<LowRankEmbedding>,
+    /// The rows of virtual tokens, `[n, h]`, which stand before each text.
+    pub prompt: Option<Tensor<2>>,
 }
 
 /// What an adapter does to a norm.

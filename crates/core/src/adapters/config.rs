@@ -4,7 +4,9 @@ use std::fmt;
 
 use serde_json::{Map, Value, json};
 
+use super::bottleneck_config::{BottleneckConfig, is_bottleneck};
 use super::config_fields::{Fields, Patterns, real, shown, whole};
+use super::prompt::PromptConfig;
 use crate::error::{Error, Result};
 use crate::weights::ModelFiles;
 
@@ -57,6 +59,10 @@ pub struct AdapterConfig {
     pub rank_pattern: Vec<(String, usize)>,
     /// Scales of modules by pattern; the first that matches counts.
     pub alpha_pattern: Vec<(String, f64)>,
+    /// Everything of bottleneck adapters, which are not PEFT's.
+    pub bottleneck: Option<BottleneckConfig>,
+    /// Everything of a tuned prompt.
+    pub prompt: Option<PromptConfig>,
 }
 
 /// The method of an adapter.
@@ -68,6 +74,10 @@ pub enum AdapterMethod {
     Lora,
     /// (IA)³: components are multiplied by learned numbers.
     Ia3,
+    /// Bottleneck adapters, in the files of AdapterHub's library.
+    Bottleneck,
+    /// Prompt tuning: rows before the embeddings of a text.
+    Prompt,
 }
 
 /// Which biases of the base were trained.
@@ -118,6 +128,8 @@ impl Default for AdapterConfig {
             layers_pattern: Vec::new(),
             rank_pattern: Vec::new(),
             alpha_pattern: Vec::new(),
+            bottleneck: None,
+            prompt: None,
         }
     }
 }
@@ -144,7 +156,13 @@ impl AdapterConfig {
             path: path.clone(),
             fields,
         };
+        if is_bottleneck(&fields.fields) {
+            return BottleneckConfig::read(&fields);
+        }
         let method = fields.method()?;
+        if method == AdapterMethod::Prompt {
+            return PromptConfig::read(&fields);
+        }
         fields.refuse_unsupported()?;
         let ranks = |value: &Value| whole(value, 1..=MAX_RANK);
         let alphas = |value: &Value| real(value, MAX_ALPHA);
@@ -185,6 +203,8 @@ impl AdapterConfig {
             layers_pattern: fields.names("layers_pattern")?.unwrap_or_default(),
             rank_pattern: fields.patterns("rank_pattern", patterns.rank_pattern, ranks)?,
             alpha_pattern: fields.patterns("alpha_pattern", patterns.alpha_pattern, alphas)?,
+            bottleneck: None,
+            prompt: None,
         })
     }
 
@@ -257,7 +277,8 @@ impl AdapterConfig {
                 "feedforward_modules": targets(&self.feedforward_modules),
                 "init_ia3_weights": true,
             }),
-            AdapterMethod::Lora => json!({
+            // The others are written elsewhere; a configuration in memory may name them.
+            AdapterMethod::Lora | AdapterMethod::Bottleneck | AdapterMethod::Prompt => json!({
                 "peft_type": "LORA",
                 "r": self.r,
                 "lora_alpha": number(self.lora_alpha),

@@ -16,7 +16,7 @@ const MAX_NAMES: usize = 1 << 16;
 /// Characters of a value that messages show.
 const MAX_SHOWN: usize = 120;
 /// The methods that are read.
-const METHODS: &[&str] = &["LORA", "IA3"];
+const METHODS: &[&str] = &["LORA", "IA3", "PROMPT_TUNING"];
 /// Initialisations that take something out of the base's weights, so that the adapter belongs to other weights.
 const BASE_CHANGING: [&str; 5] = ["pissa", "olora", "corda", "loftq", "lora_ga"];
 
@@ -65,7 +65,7 @@ impl Fields {
         self.fields.get(field).filter(|value| !value.is_null())
     }
 
-    fn wrong(&self, field: &str, expected: &str) -> Error {
+    pub(super) fn wrong(&self, field: &str, expected: &str) -> Error {
         wrong(
             &self.path,
             field,
@@ -74,7 +74,7 @@ impl Fields {
         )
     }
 
-    fn adapter(&self, source: AdapterError) -> Error {
+    pub(super) fn adapter(&self, source: AdapterError) -> Error {
         let path = self.path.clone();
         Error::Adapter { path, source }
     }
@@ -83,6 +83,7 @@ impl Fields {
         match self.get("peft_type") {
             Some(Value::String(method)) if method == "LORA" => Ok(AdapterMethod::Lora),
             Some(Value::String(method)) if method == "IA3" => Ok(AdapterMethod::Ia3),
+            Some(Value::String(method)) if method == "PROMPT_TUNING" => Ok(AdapterMethod::Prompt),
             Some(Value::String(method)) => Err(self.adapter(AdapterError::Kind {
                 found: method.chars().take(MAX_SHOWN).collect(),
                 supported: METHODS,

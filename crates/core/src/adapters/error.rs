@@ -114,6 +114,21 @@ pub enum AdapterError {
         /// The module path.
         module: String,
     },
+    /// The adapter is more than a change of weights, so no weights can take its place.
+    #[error(
+        "the adapter has bottlenecks or a prompt, which are more than a change of weights and cannot be folded into them: \
+         keep it beside the base, or train LoRA, which can"
+    )]
+    NotMergeable,
+    /// A tuned prompt is for a model that texts are not continued by.
+    #[error(
+        "virtual tokens before texts, beside {slot:?}, fit language models only: train LoRA or bottleneck adapters beside \
+         an encoder"
+    )]
+    NoWords {
+        /// The slot of the table that they should stand beside.
+        slot: String,
+    },
     /// A set of adapters cannot be written in PEFT's format.
     #[error("the adapter cannot be written: {reason}")]
     NotWritable {

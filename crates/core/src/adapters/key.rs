@@ -1,9 +1,19 @@
-//! The names of tensors in `adapter_model.safetensors`.
+//! The names of tensors in `adapter_model.safetensors` and `adapter.safetensors`.
 
 use std::fmt;
 
 /// What stands in front of module paths.
 const PREFIX: &str = "base_model.model.";
+/// The tensor of a tuned prompt, which belongs to no module.
+pub(super) const PROMPT: &str = "prompt_embeddings";
+/// What stands between a sublayer's path and the name of its bottleneck, in the library's versions.
+const BOTTLENECKS: [&str; 5] = [
+    "adapters",
+    "attention_text_task_adapters",
+    "attention_text_lang_adapters",
+    "layer_text_task_adapters",
+    "layer_text_lang_adapters",
+];
 
 /// What a tensor is of a module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -15,6 +25,13 @@ pub(super) enum Part {
     EmbeddingB,
     Magnitude,
     Rescaling,
+    /// Of a bottleneck, in the files of AdapterHub's library.
+    DownWeight,
+    DownBias,
+    UpWeight,
+    UpBias,
+    /// The rows of a tuned prompt.
+    Prompt,
     /// A whole weight.
     Weight,
     /// A whole bias.
@@ -40,8 +57,14 @@ impl Key {
 
     /// Reads a tensor's name. Older versions leave the adapter's own name in it (`lora_A.default.weight`).
     pub(super) fn parse(name: &str) -> Option<Self> {
+        if name == PROMPT {
+            return Some(Self::new("", Part::Prompt));
+        }
         let name = name.strip_prefix(PREFIX).unwrap_or(name);
         let parts: Vec<&str> = name.split('.').collect();
+        if let Some(key) = Self::of_bottleneck(&parts) {
+            return Some(key);
+        }
         let marker = parts.iter().rposition(|part| Marker::of(part).is_some());
         let Some(marker) = marker else {
             let (slot, part) = name.rsplit_once('.')?;
@@ -73,24 +96,69 @@ impl Key {
         };
         Some(Self { slot, part })
     }
+
+    /// The name without what PEFT puts in front of it.
+    pub(super) fn bare(name: &str) -> &str {
+        name.strip_prefix(PREFIX).unwrap_or(name)
+    }
+
+    fn of_bottleneck(parts: &[&str]) -> Option<Self> {
+        let (front, part) = match parts {
+            [front @ .., "adapter_down", "0", "weight"] => (front, Part::DownWeight),
+            [front @ .., "adapter_down", "0", "bias"] => (front, Part::DownBias),
+            [front @ .., "adapter_up", "weight"] => (front, Part::UpWeight),
+            [front @ .., "adapter_up", "bias"] => (front, Part::UpBias),
+            _ => return None,
+        };
+        match front {
+            [slot @ .., between, _name] if !slot.is_empty() && BOTTLENECKS.contains(between) => {
+                Some(Self::new(&slot.join("."), part))
+            }
+            _ => None,
+        }
+    }
 }
 
-/// The name that PEFT gives the tensor.
+impl Part {
+    /// Whether it is a part of a bottleneck.
+    pub(super) fn is_of_bottleneck(self) -> bool {
+        matches!(
+            self,
+            Self::DownWeight | Self::DownBias | Self::UpWeight | Self::UpBias
+        )
+    }
+
+    /// The end of a tensor's name.
+    pub(super) fn end(self) -> &'static str {
+        match self {
+            Self::A => "lora_A.weight",
+            Self::B => "lora_B.weight",
+            Self::BiasOfB => "lora_B.bias",
+            Self::EmbeddingA => "lora_embedding_A",
+            Self::EmbeddingB => "lora_embedding_B",
+            Self::Magnitude => "lora_magnitude_vector",
+            Self::Rescaling => "ia3_l",
+            Self::DownWeight => "adapter_down.0.weight",
+            Self::DownBias => "adapter_down.0.bias",
+            Self::UpWeight => "adapter_up.weight",
+            Self::UpBias => "adapter_up.bias",
+            Self::Prompt => PROMPT,
+            Self::Weight => "weight",
+            Self::Bias => "bias",
+            Self::Original => "original_module.weight",
+        }
+    }
+}
+
+/// The name that PEFT gives the tensor, or AdapterHub's library.
 impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let part = match self.part {
-            Part::A => "lora_A.weight",
-            Part::B => "lora_B.weight",
-            Part::BiasOfB => "lora_B.bias",
-            Part::EmbeddingA => "lora_embedding_A",
-            Part::EmbeddingB => "lora_embedding_B",
-            Part::Magnitude => "lora_magnitude_vector",
-            Part::Rescaling => "ia3_l",
-            Part::Weight => "weight",
-            Part::Bias => "bias",
-            Part::Original => "original_module.weight",
-        };
-        write!(f, "{PREFIX}{}.{part}", self.slot)
+        let part = self.part.end();
+        match self.part.is_of_bottleneck() {
+            _ if self.part == Part::Prompt => f.write_str(part),
+            true => write!(f, "{}.adapters.default.{part}", self.slot),
+            false => write!(f, "{PREFIX}{}.{part}", self.slot),
+        }
     }
 }
 
@@ -178,6 +246,8 @@ mod tests {
             "q.lora_A.a.b.weight",
             "q.lora_embedding_A.weight",
             "q.rotary.inv_freq",
+            "adapters.task.adapter_up.weight",
+            "q.adapters.task.adapter_norm_before.weight.x",
         ] {
             assert_eq!(Key::parse(name), None, "{name}");
         }
@@ -193,6 +263,10 @@ mod tests {
             Part::EmbeddingB,
             Part::Magnitude,
             Part::Rescaling,
+            Part::DownWeight,
+            Part::DownBias,
+            Part::UpWeight,
+            Part::UpBias,
             Part::Weight,
             Part::Bias,
             Part::Original,

@@ -74,7 +74,7 @@ impl Decoder {
     /// # Errors
     /// As [`CausalLm::merge`].
     pub fn merge(&mut self, stack: &AdapterStack) -> Result<Merge> {
-        stack.check(self.module_shapes())?;
+        stack.check_mergeable(self.module_shapes())?;
         let tied = self.shape().tie_word_embeddings;
         let mut originals = Vec::new();
         let mut unties = false;

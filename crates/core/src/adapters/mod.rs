@@ -8,6 +8,8 @@
 //! ([`CausalLm::merge`](crate::models::CausalLm::merge)) folds adapters into the weights of one copy of a model.
 
 mod base;
+mod bottleneck;
+mod bottleneck_config;
 mod change;
 mod config;
 mod config_fields;
@@ -16,20 +18,26 @@ mod experts;
 mod key;
 mod low_rank;
 mod merge;
+mod prompt;
 mod read;
+mod read_bottleneck;
 mod resolve;
 mod set;
 mod stack;
 mod target;
 mod write;
+mod write_bottleneck;
 
 pub(crate) use base::ModuleMut;
-pub use base::{AdapterBase, Module, ModuleKind, ModuleShape, ModuleShapes};
+pub use base::{AdapterBase, Module, ModuleKind, ModuleShape, ModuleShapes, SublayerKind, SublayerShape};
+pub use bottleneck::Bottleneck;
+pub use bottleneck_config::{BottleneckConfig, BottleneckTarget};
 pub use change::{EmbeddingChange, LinearChange, NormChange, Rescaling};
 pub use config::{AdapterConfig, AdapterMethod, Targets, TrainedBiases};
 pub use error::AdapterError;
 pub use low_rank::{LowRank, LowRankEmbedding};
 pub use merge::Merge;
+pub use prompt::PromptConfig;
 pub use resolve::ResolvedTarget;
 pub use set::AdapterSet;
 pub use stack::AdapterStack;

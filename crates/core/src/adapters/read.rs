@@ -11,7 +11,7 @@ use super::config::{AdapterConfig, AdapterMethod, TrainedBiases};
 use super::experts::{self, Experts, Stacked};
 use super::key::{Key, Part};
 use super::target::Target;
-use super::{AdapterError, AdapterSet, LowRank, LowRankEmbedding, Rescaling};
+use super::{AdapterError, AdapterSet, LowRank, LowRankEmbedding, PromptConfig, Rescaling};
 use crate::error::{Error, Result};
 use crate::kernels::LinearWeight;
 use crate::weights::{Checkpoint, ModelFiles, nearest};
@@ -38,6 +38,9 @@ impl AdapterSet {
     /// configuration and base call for: one is missing, left over, or of another shape.
     pub fn from_files(files: &ModelFiles, base: &(impl AdapterBase + ?Sized)) -> Result<Self> {
         let config = AdapterConfig::read(files)?;
+        if let Some(settings) = config.bottleneck.clone() {
+            return Self::read_bottlenecks(files, base, config, &settings);
+        }
         let remedy = "an adapter's folder has adapter_config.json and adapter_model.safetensors; convert \
             adapter_model.bin by loading and saving it in PEFT";
         let checkpoint = files
@@ -50,23 +53,11 @@ impl AdapterSet {
             path: files.root().to_owned(),
             source,
         };
-        let mut reader = Reader {
-            files,
-            shapes: base.module_shapes(),
-            modules: base
-                .modules()
-                .into_iter()
-                .map(|module| (module.slot().to_owned(), module))
-                .collect(),
-            device: base.device(),
-            tensors: Reader::keys(&checkpoint, base.module_shapes()).map_err(of_adapter)?,
-            prefixed: Reader::prefixed(&checkpoint, base.module_shapes()),
-            used: BTreeSet::new(),
-            wanted: Vec::new(),
-            checkpoint: &checkpoint,
-        };
+        let mut reader = Reader::new(files, base, &checkpoint)?;
         let mut set = AdapterSet::new();
-        {
+        if let Some(prompt) = &config.prompt {
+            reader.prompt(&mut set, prompt)?;
+        } else {
             let target = Target::new(&config).map_err(of_adapter)?;
             let targeted = reader.targeted(&config, &target).map_err(of_adapter)?;
             reader.stacked(&mut set, &config, &target)?;
@@ -81,10 +72,11 @@ impl AdapterSet {
                         reader.low_rank(&mut set, slot, shape, &config, &target)?;
                     }
                     (true, AdapterMethod::Ia3) => reader.rescaling(&mut set, slot, shape, &target)?,
+                    (true, AdapterMethod::Bottleneck | AdapterMethod::Prompt) => {} // read above
                 }
             }
         }
-        reader.finish().map_err(of_adapter)?;
+        reader.finish()?;
         tracing::debug!(folder = %files.root().display(), tensors = checkpoint.names().count(), "adapter read");
         set.base = Some(Arc::clone(base.module_shapes()));
         Ok(set.with_config(config))
@@ -92,7 +84,7 @@ impl AdapterSet {
 }
 
 /// The tensors of an adapter on their way into a set.
-struct Reader<'a> {
+pub(super) struct Reader<'a> {
     files: &'a ModelFiles,
     shapes: &'a Arc<ModuleShapes>,
     modules: BTreeMap<String, Module<'a>>,
@@ -108,6 +100,30 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
+    pub(super) fn new(
+        files: &'a ModelFiles,
+        base: &'a (impl AdapterBase + ?Sized),
+        checkpoint: &'a Checkpoint,
+    ) -> Result<Self> {
+        let shapes = base.module_shapes();
+        let tensors = Self::keys(checkpoint, shapes).map_err(|source| Error::Adapter {
+            path: files.root().to_owned(),
+            source,
+        })?;
+        let modules = base.modules().into_iter();
+        Ok(Self {
+            files,
+            shapes,
+            modules: modules.map(|module| (module.slot().to_owned(), module)).collect(),
+            device: base.device(),
+            tensors,
+            prefixed: Self::prefixed(checkpoint, shapes),
+            used: BTreeSet::new(),
+            wanted: Vec::new(),
+            checkpoint,
+        })
+    }
+
     fn prefixed(checkpoint: &Checkpoint, shapes: &ModuleShapes) -> bool {
         let mut keys = checkpoint.names().filter_map(Key::parse);
         keys.any(|key| shapes.has_prefix(&key.slot))
@@ -241,7 +257,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Weights and biases that take the base's place, and copies of the base's weights.
-    fn whole(&mut self, set: &mut AdapterSet, slot: &str, shape: ModuleShape, saved: bool) -> Result<()> {
+    pub(super) fn whole(&mut self, set: &mut AdapterSet, slot: &str, shape: ModuleShape, saved: bool) -> Result<()> {
         let key = Key::new(slot, Part::Weight);
         if !saved && !self.tensors.contains_key(&key) {
             return Ok(());
@@ -321,6 +337,26 @@ impl<'a> Reader<'a> {
             }
             _ => {}
         }
+        Ok(())
+    }
+
+    /// The rows of virtual tokens.
+    fn prompt(&mut self, set: &mut AdapterSet, config: &PromptConfig) -> Result<()> {
+        let Some((slot, _)) = self.shapes.words() else {
+            let slot = String::new();
+            return Err(self.of_adapter(AdapterError::NoWords { slot }));
+        };
+        let width = self.require(slot)?.kind.dims2()[1];
+        if config.token_dim != width {
+            return Err(self.of_adapter(AdapterError::Shape {
+                tensor: "token_dim".to_owned(),
+                expected: vec![width],
+                found: vec![config.token_dim],
+            }));
+        }
+        let dims = [config.num_virtual_tokens, width];
+        let rows: Tensor<2> = self.tensor(&Key::new("", Part::Prompt), dims)?;
+        set.embedding_mut(slot).prompt = Some(rows);
         Ok(())
     }
 
@@ -410,7 +446,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A tensor that must be there, in this shape.
-    fn tensor<const D: usize>(&mut self, key: &Key, shape: [usize; D]) -> Result<Tensor<D>> {
+    pub(super) fn tensor<const D: usize>(&mut self, key: &Key, shape: [usize; D]) -> Result<Tensor<D>> {
         self.wanted.push(key.to_string());
         let Some(name) = self.tensors.get(key).cloned() else {
             let tensor = key.to_string();
@@ -437,7 +473,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The shape of a tensor, where it is there.
-    fn shape(&self, key: &Key) -> Option<&[usize]> {
+    pub(super) fn shape(&self, key: &Key) -> Option<&[usize]> {
         self.checkpoint.shape(self.tensors.get(key)?)
     }
 
@@ -453,8 +489,10 @@ impl<'a> Reader<'a> {
             .map_err(|source| self.of_adapter(source))
     }
 
-    fn finish(self) -> Result<(), AdapterError> {
-        self.leftover(self.unused()).map_or(Ok(()), Err)
+    /// Nothing may be left over.
+    pub(super) fn finish(self) -> Result<()> {
+        let leftover = self.leftover(self.unused());
+        leftover.map_or(Ok(()), |source| Err(self.of_adapter(source)))
     }
 
     /// The error of tensors that were not used: the base lacks their module, or they were not asked for.
@@ -471,7 +509,13 @@ impl<'a> Reader<'a> {
             })
             .collect();
         for key in foreign.filter(|key| !stacked.contains(&key.slot)) {
-            if let Err(error) = self.shapes.require(self.shapes.slot(&key.slot)) {
+            let slot = self.shapes.slot(&key.slot);
+            let found = match key.part.is_of_bottleneck() {
+                _ if key.part == Part::Prompt => Ok(()),
+                true => self.shapes.require_sublayer(slot).map(|_| ()),
+                false => self.shapes.require(slot).map(|_| ()),
+            };
+            if let Err(error) = found {
                 return Some(error);
             }
         }

@@ -8,7 +8,7 @@ use burn::tensor::Tensor;
 
 use super::base::{AdapterBase, ModuleKind, ModuleShapes};
 use super::{
-    AdapterConfig, AdapterError, EmbeddingChange, LinearChange, LowRank, LowRankEmbedding, NormChange,
+    AdapterConfig, AdapterError, Bottleneck, EmbeddingChange, LinearChange, LowRank, LowRankEmbedding, NormChange,
 };
 use crate::error::{Error, Result};
 use crate::kernels::LinearWeight;
@@ -46,6 +46,7 @@ pub struct AdapterSet {
     linears: BTreeMap<String, LinearChange>,
     embeddings: BTreeMap<String, EmbeddingChange>,
     norms: BTreeMap<String, NormChange>,
+    bottlenecks: BTreeMap<String, Bottleneck>,
     /// The shapes that the set was checked against.
     pub(super) base: Option<Arc<ModuleShapes>>,
 }
@@ -99,6 +100,13 @@ impl AdapterSet {
         self
     }
 
+    /// Sets the bottleneck behind a sublayer.
+    #[must_use]
+    pub fn with_bottleneck(mut self, slot: impl Into<String>, bottleneck: Bottleneck) -> Self {
+        self.bottlenecks.insert(slot.into(), bottleneck);
+        self
+    }
+
     /// Notes the base that the set is for, after a check that it has every module that the set changes, in its shape.
     ///
     /// # Errors
@@ -137,10 +145,37 @@ impl AdapterSet {
         self.norms.iter().map(|(slot, change)| (slot.as_str(), change))
     }
 
+    /// The bottlenecks behind sublayers, by slot.
+    pub fn bottlenecks(&self) -> impl ExactSizeIterator<Item = (&str, &Bottleneck)> {
+        self.bottlenecks
+            .iter()
+            .map(|(slot, bottleneck)| (slot.as_str(), bottleneck))
+    }
+
+    /// Sets the rows of virtual tokens beside the table of words at a slot.
+    ///
+    /// # Shapes
+    ///
+    /// `rows [n, h]`.
+    #[must_use]
+    pub fn with_prompt(mut self, slot: impl Into<String>, rows: Tensor<2>) -> Self {
+        self.embedding_mut(slot).prompt = Some(rows);
+        self
+    }
+
+    /// Whether the set can be folded into the base's weights.
+    #[must_use]
+    pub fn is_mergeable(&self) -> bool {
+        self.bottlenecks.is_empty() && self.prompt().is_none()
+    }
+
     /// Whether the set has weights for a slot.
     #[must_use]
     pub fn touches(&self, slot: &str) -> bool {
-        self.linears.contains_key(slot) || self.embeddings.contains_key(slot) || self.norms.contains_key(slot)
+        self.linears.contains_key(slot)
+            || self.embeddings.contains_key(slot)
+            || self.norms.contains_key(slot)
+            || self.bottlenecks.contains_key(slot)
     }
 
     /// Number of weights of the set.
@@ -166,6 +201,7 @@ impl AdapterSet {
         let embeddings = self.embeddings.values().map(|change| {
             let low_rank = change.low_rank.as_ref();
             change.weight.as_ref().map_or(0, |weight| area(weight.dims()))
+                + change.prompt.as_ref().map_or(0, |prompt| area(prompt.dims()))
                 + low_rank.map_or(0, |low_rank| {
                     pair(low_rank.dims(), low_rank.rank(), low_rank.magnitude())
                 })
@@ -174,7 +210,11 @@ impl AdapterSet {
             .norms
             .values()
             .map(|change| vector(&change.weight) + vector(&change.bias));
-        linears.sum::<usize>() + embeddings.sum::<usize>() + norms.sum::<usize>()
+        let bottlenecks = self.bottlenecks.values().map(Bottleneck::parameters);
+        linears.sum::<usize>()
+            + embeddings.sum::<usize>()
+            + norms.sum::<usize>()
+            + bottlenecks.sum::<usize>()
     }
 
     /// Whether a base has every module that the set changes, in the shape that it changes.
@@ -229,13 +269,51 @@ impl AdapterSet {
                 fits(slot, ModuleKind::Embedding { rows, width })?;
             }
         }
+        for (slot, change) in &self.embeddings {
+            let Some(prompt) = &change.prompt else {
+                continue;
+            };
+            let [rows, found] = prompt.dims();
+            if base.words().is_none_or(|(words, _)| words != slot) {
+                return Err(AdapterError::NoWords { slot: slot.clone() });
+            }
+            let width = base.require(slot)?.kind.dims2()[1];
+            if rows == 0 || found != width {
+                return Err(AdapterError::Shape {
+                    tensor: "the prompt's rows".to_owned(),
+                    expected: vec![rows.max(1), width],
+                    found: vec![rows, found],
+                });
+            }
+        }
         for (slot, change) in &self.norms {
             for part in [&change.weight, &change.bias].into_iter().flatten() {
                 let [width] = part.dims();
                 fits(slot, ModuleKind::Norm { width, bias: false })?;
             }
         }
+        for (slot, bottleneck) in &self.bottlenecks {
+            let width = base.require_sublayer(slot)?.width;
+            if !bottleneck.is_whole() || bottleneck.hidden() != width {
+                return Err(AdapterError::Shape {
+                    tensor: format!("the bottleneck for {slot}"),
+                    expected: vec![bottleneck.width(), width],
+                    found: vec![bottleneck.width(), bottleneck.hidden()],
+                });
+            }
+        }
         Ok(())
+    }
+
+    /// The rows of virtual tokens, with the slot of the table that they stand beside.
+    #[must_use]
+    pub fn prompt(&self) -> Option<(&str, &Tensor<2>)> {
+        let mut prompts = self.embeddings();
+        prompts.find_map(|(slot, change)| Some((slot, change.prompt.as_ref()?)))
+    }
+
+    pub(super) fn bottleneck(&self, slot: &str) -> Option<&Bottleneck> {
+        self.bottlenecks.get(slot)
     }
 
     pub(super) fn linear(&self, slot: &str) -> Option<&LinearChange> {

@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use burn::tensor::Tensor;
 
-use super::change::Output;
-use super::{AdapterSet, ModuleShapes};
+use super::change::{Output, is_one};
+use super::{AdapterError, AdapterSet, Bottleneck, ModuleShapes};
 use crate::error::{Error, Result};
 use crate::kernels::LinearWeight;
 use crate::nn::{Context, Embedding, Linear};
@@ -62,6 +62,31 @@ impl AdapterStack {
         self.sets.iter().any(|(set, _)| set.touches(slot))
     }
 
+    /// Number of virtual tokens that stand before a text, beside the table of words at a slot.
+    #[must_use]
+    pub fn virtual_tokens(&self, slot: &str) -> usize {
+        self.prompts(slot).map(|rows| rows.dims()[0]).sum()
+    }
+
+    /// The rows of all virtual tokens, in the order of the adapters.
+    ///
+    /// # Shapes
+    ///
+    /// `-> [n, h]`.
+    pub(crate) fn prompt(&self, slot: &str) -> Option<Tensor<2>> {
+        let mut rows: Vec<Tensor<2>> = self.prompts(slot).cloned().collect();
+        match rows.len() {
+            0 | 1 => rows.pop(),
+            _ => Some(Tensor::cat(rows, 0)),
+        }
+    }
+
+    fn prompts(&self, slot: &str) -> impl Iterator<Item = &Tensor<2>> {
+        self.sets
+            .iter()
+            .filter_map(move |(set, _)| set.embedding(slot)?.prompt.as_ref())
+    }
+
     /// Whether all adapters are for a base of these modules.
     ///
     /// # Errors
@@ -75,11 +100,33 @@ impl AdapterStack {
                     reason: format!("an adapter cannot act with weight {weight}: it is not finite in f32"),
                 });
             }
+            if set.prompt().is_some() && !is_one(*weight) {
+                return Err(Error::InvalidArgument {
+                    argument: "weight",
+                    reason: format!("a tuned prompt stands before a text or does not: its weight is 1, not {weight}"),
+                });
+            }
             set.check(base).map_err(|source| Error::Adapter {
                 path: PathBuf::from("in memory"),
                 source,
             })
         })
+    }
+
+    /// Whether all adapters can be folded into the weights of a base of these modules.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Adapter`] for an adapter that is more than a change of weights, and as [`check`](Self::check).
+    pub(crate) fn check_mergeable(&self, base: &Arc<ModuleShapes>) -> Result<()> {
+        self.check(base)?;
+        match self.sets.iter().all(|(set, _)| set.is_mergeable()) {
+            true => Ok(()),
+            false => Err(Error::Adapter {
+                path: PathBuf::from("in memory"),
+                source: AdapterError::NotMergeable,
+            }),
+        }
     }
 
     /// Feeds what the adapters change to a hash; nothing for the base model.
@@ -128,6 +175,46 @@ impl AdapterStack {
         })
     }
 
+    /// What a sublayer gives, changed for each text by the bottlenecks of its adapters, one behind another. `stream` computes
+    /// the stream of hidden states with such rows in it.
+    ///
+    /// # Shapes
+    ///
+    /// `y [t, h] -> [t, h]`.
+    pub(crate) fn sublayer(
+        context: &Context,
+        slot: &str,
+        y: Tensor<2>,
+        stream: impl Fn(Tensor<2>) -> Tensor<2>,
+    ) -> Tensor<2> {
+        let runs = context.adapter_runs();
+        let depth = runs.iter().map(|(_, stack)| stack.sets.len()).max();
+        (0..depth.unwrap_or_default()).fold(y, |y, level| {
+            let reads = |(_, stack): &(Range<usize>, Self)| {
+                let found = stack.bottleneck(level, slot);
+                found.is_some_and(|(bottleneck, _)| bottleneck.reads_stream())
+            };
+            let whole = runs.iter().any(reads).then(|| stream(y.clone())); // [t, h]
+            Self::by_run(context, slot, y, 1, |stack, rows, y| {
+                let Some((bottleneck, weight)) = stack.bottleneck(level, slot) else {
+                    return y;
+                };
+                let x = match &whole {
+                    Some(whole) if bottleneck.reads_stream() && runs.len() == 1 => whole.clone(),
+                    Some(whole) if bottleneck.reads_stream() => {
+                        whole.clone().slice([rows.clone(), 0..whole.dims()[1]])
+                    }
+                    _ => y.clone(),
+                };
+                #[allow(clippy::cast_possible_truncation, reason = "a stack has few adapters")]
+                let key = context.dropout_key_of(slot).map(|key| {
+                    key.rotate_left(level as u32).wrapping_add(rows.start as u64)
+                });
+                bottleneck.apply(x, y, weight, key)
+            })
+        })
+    }
+
     /// The normalised rows of texts, each with the norm that its adapters make; `rows_per_token` rows of `x` belong to
     /// each token.
     ///
@@ -171,6 +258,12 @@ impl AdapterStack {
             parts = change.merge(base, parts, weight, i == 0);
         }
         parts
+    }
+
+    /// The bottleneck that one adapter of the stack has behind a sublayer, and the adapter's weight.
+    fn bottleneck(&self, level: usize, slot: &str) -> Option<(&Bottleneck, f64)> {
+        let (set, weight) = self.sets.get(level)?;
+        Some((set.bottleneck(slot)?, *weight))
     }
 
     /// A linear layer's output with the changes of all adapters.

@@ -7,11 +7,12 @@ use std::path::{Path, PathBuf};
 use burn::tensor::Tensor;
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
+use serde_json::Value;
 
 use super::base::{ModuleKind, ModuleShape};
 use super::config::{AdapterConfig, AdapterMethod, Targets, TrainedBiases};
 use super::experts::{self, Experts, Stacked};
-use super::key::{Key, Part};
+use super::key::{Key, PROMPT, Part};
 use super::target::Target;
 use super::{AdapterError, AdapterSet, Rescaling};
 use crate::error::{Error, Result};
@@ -27,6 +28,12 @@ impl AdapterSet {
     /// (IA)³, or with DoRA in some of its modules only.
     pub fn save(&self, folder: impl AsRef<Path>) -> Result<()> {
         let folder = folder.as_ref();
+        if self.bottlenecks().len() > 0 {
+            return self.save_bottlenecks(folder);
+        }
+        if let Some((_, rows)) = self.prompt() {
+            return self.save_prompt(folder, rows);
+        }
         let of_adapter = |source| Error::Adapter {
             path: folder.to_owned(),
             source,
@@ -38,12 +45,28 @@ impl AdapterSet {
         let bytes = self.to_safetensors(&path, stacked)?;
         write(&path, &bytes)?;
         let path = folder.join(AdapterConfig::FILE);
-        let mut json = serde_json::to_vec_pretty(&config.to_json()).map_err(|source| Error::Json {
-            path: path.clone(),
-            source,
-        })?;
-        json.push(b'\n');
-        write(&path, &json)
+        write_json(&path, &config.to_json())
+    }
+
+    /// Writes the folder of a tuned prompt.
+    fn save_prompt(&self, folder: &Path, rows: &Tensor<2>) -> Result<()> {
+        let count = self.parameters();
+        let [n, h] = rows.dims();
+        if count != n * h {
+            return Err(Error::Adapter {
+                path: folder.to_owned(),
+                source: AdapterError::NotWritable {
+                    reason: "PEFT has a tuned prompt alone in a folder; write it and the other weights apart".to_owned(),
+                },
+            });
+        }
+        let mut config = self.config().prompt.clone().unwrap_or_default();
+        (config.num_virtual_tokens, config.token_dim) = (n, h);
+        fs::create_dir_all(folder).map_err(|source| Error::io(folder, source))?;
+        let path = folder.join(Self::WEIGHTS);
+        let tensors = BTreeMap::from([(PROMPT.to_owned(), stored(rows.clone()))]);
+        write(&path, &serialised(&tensors, &path)?)?;
+        write_json(&folder.join(AdapterConfig::FILE), &config.to_json(self.config()))
     }
 
     /// Feeds all tensors, with what scales them, to a hash.
@@ -55,23 +78,26 @@ impl AdapterSet {
         for update in self.updates() {
             hasher.update(&update.scaling.to_le_bytes());
         }
+        for ((slot, part), (shape, bytes)) in self.bottleneck_tensors() {
+            hasher.update(format!("{slot}\0{}\0{shape:?}\0", part.end()).as_bytes());
+            hasher.update(&bytes);
+        }
+        if let Some((_, rows)) = self.prompt() {
+            hasher.update(PROMPT.as_bytes());
+            hasher.update(&stored(rows.clone()).1);
+        }
+        for (_, bottleneck) in self.bottlenecks() {
+            let (kind, stream) = (bottleneck.activation().name(), bottleneck.reads_stream());
+            hasher.update(format!("{kind}\0{stream}\0").as_bytes());
+            hasher.update(&bottleneck.scaling().to_le_bytes());
+        }
     }
 
     /// The content of `adapter_model.safetensors`.
     fn to_safetensors(&self, path: &Path, stacked: StackedUpdates) -> Result<Vec<u8>> {
         let mut tensors = self.tensors(&stacked.slots);
         tensors.extend(stacked.tensors);
-        let failed = |source| Error::Checkpoint {
-            path: path.to_owned(),
-            source: CheckpointError::Write { source },
-        };
-        let mut views = Vec::with_capacity(tensors.len());
-        for (name, (shape, bytes)) in &tensors {
-            let view = TensorView::new(Dtype::F32, shape.clone(), bytes).map_err(failed)?;
-            views.push((name.as_str(), view));
-        }
-        let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
-        safetensors::serialize(views, Some(metadata)).map_err(failed)
+        serialised(&tensors, path)
     }
 
     /// The updates that are written as those of stacked parameters: those that the configuration names so, where each is
@@ -134,7 +160,7 @@ impl AdapterSet {
     }
 
     /// All tensors but those of some slots by PEFT's names, with shapes and little-endian f32.
-    fn tensors(&self, without: &BTreeSet<String>) -> BTreeMap<String, Stored> {
+    pub(super) fn tensors(&self, without: &BTreeSet<String>) -> BTreeMap<String, Stored> {
         let mut tensors = BTreeMap::new();
         let mut vector = |slot: &str, part: Part, tensor: Option<&Tensor<1>>| {
             if let Some(tensor) = tensor {
@@ -400,7 +426,7 @@ impl AdapterSet {
     }
 
     /// The path by which PEFT knows a module.
-    fn path<'s>(&'s self, slot: &'s str) -> &'s str {
+    pub(super) fn path<'s>(&'s self, slot: &'s str) -> &'s str {
         self.base.as_ref().map_or(slot, |base| base.path(slot))
     }
 
@@ -411,7 +437,7 @@ impl AdapterSet {
 }
 
 /// A tensor's shape and little-endian f32.
-type Stored = (Vec<usize>, Vec<u8>);
+pub(super) type Stored = (Vec<usize>, Vec<u8>);
 
 /// Updates that are written as those of stacked parameters.
 #[derive(Default)]
@@ -452,15 +478,39 @@ fn escaped(path: &str) -> String {
     path.replace('.', r"\.")
 }
 
-fn stored<const D: usize>(tensor: Tensor<D>) -> Stored {
+pub(super) fn stored<const D: usize>(tensor: Tensor<D>) -> Stored {
     let shape = tensor.dims().to_vec();
     let data = tensor.into_data();
     let bytes = data.iter::<f32>().flat_map(f32::to_le_bytes).collect();
     (shape, bytes)
 }
 
+/// The content of a safetensors file.
+pub(super) fn serialised(tensors: &BTreeMap<String, Stored>, path: &Path) -> Result<Vec<u8>> {
+    let failed = |source| Error::Checkpoint {
+        path: path.to_owned(),
+        source: CheckpointError::Write { source },
+    };
+    let mut views = Vec::with_capacity(tensors.len());
+    for (name, (shape, bytes)) in tensors {
+        let view = TensorView::new(Dtype::F32, shape.clone(), bytes).map_err(failed)?;
+        views.push((name.as_str(), view));
+    }
+    let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
+    safetensors::serialize(views, Some(metadata)).map_err(failed)
+}
+
+pub(super) fn write_json(path: &Path, json: &Value) -> Result<()> {
+    let mut json = serde_json::to_vec_pretty(json).map_err(|source| Error::Json {
+        path: path.to_owned(),
+        source,
+    })?;
+    json.push(b'\n');
+    write(path, &json)
+}
+
 /// Writes a sibling, then renames it, so that a file is whole or absent.
-fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     let mut partial = path.as_os_str().to_owned();
     partial.push(".partial");
     let partial = PathBuf::from(partial);

@@ -277,17 +277,20 @@ impl LocalGenerator {
             .is_some_and(|&id| self.lm.tokenizer().is_special(id));
         let Room {
             prompt, max_tokens, ..
-        } = limits::fit(prompt, options, self.context_tokens, starts_text)?;
-        let tokens = prompt.len().saturating_add(max_tokens);
+        } = limits::fit(prompt, options, self.context_tokens(), starts_text)?;
+        let virtual_ids = self.lm.decoder().virtual_ids(&self.adapters);
+        let whole = [virtual_ids.as_slice(), &prompt].concat();
+        let tokens = whole.len().saturating_add(max_tokens);
         let cache = match reuse {
             true => {
                 let mut prefixes = self.prefixes.lock().unwrap_or_else(PoisonError::into_inner);
-                prefixes.take(&self.lm, &self.adapters, &prompt, tokens, self.context_tokens)
+                prefixes.take(&self.lm, &self.adapters, &whole, tokens, self.context_tokens)
             }
             false => self.lm.cache(tokens),
         };
         let start = Start {
             prompt,
+            virtual_ids,
             cache,
             adapters: self.adapters.clone(),
             max_tokens,
@@ -325,8 +328,10 @@ impl Generator for LocalGenerator {
         &self.id
     }
 
+    /// Without those of the adapters' virtual tokens.
     fn context_tokens(&self) -> usize {
-        self.context_tokens
+        let virtual_tokens = self.lm.decoder().virtual_ids(&self.adapters).len();
+        self.context_tokens.saturating_sub(virtual_tokens)
     }
 
     fn count(&self, prompt: &Prompt) -> Result<TokenCount> {

@@ -30,7 +30,9 @@ pub(super) struct Sequence {
 pub(super) struct Start {
     /// All tokens of the prompt.
     pub prompt: Vec<u32>,
-    /// Holds a beginning of the prompt that is shorter than the prompt, and has room for the answer.
+    /// The virtual tokens of the adapters, which stand before it.
+    pub virtual_ids: Vec<u32>,
+    /// Holds a beginning of virtual tokens and prompt that is shorter than the prompt, and has room for the answer.
     pub cache: KvCache,
     pub adapters: AdapterStack,
     /// Tokens of the answer at most.
@@ -44,8 +46,9 @@ impl Sequence {
         if !options.ignore_end {
             end_tokens.extend_from_slice(lm.end_tokens());
         }
+        let whole = [start.virtual_ids.as_slice(), &start.prompt].concat();
         Ok(Self {
-            pending: start.prompt[start.cache.len()..].to_vec(),
+            pending: whole[start.cache.len()..].to_vec(),
             prompt_tokens: start.prompt.len(),
             sampler: Sampler::new(options, &start.prompt)?,
             cache: start.cache,

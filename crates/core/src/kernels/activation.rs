@@ -52,6 +52,18 @@ impl Activation {
         Self::NAMES.iter().map(|(name, _)| *name).collect()
     }
 
+    /// The name that checkpoints most often use.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Gelu => "gelu",
+            Self::GeluTanh => "gelu_new",
+            Self::Relu => "relu",
+            Self::Silu => "silu",
+            Self::Tanh => "tanh",
+        }
+    }
+
     /// Applies the function to every component.
     ///
     /// # Shapes

@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use burn::tensor::Tensor;
 
-use super::decoder::Angles;
+use super::decoder::{Angles, indices};
+pub use super::decoder::Prompted;
 use crate::adapters::AdapterBase;
 use crate::error::{Error, Result};
 use crate::nn::Context;
@@ -63,6 +64,13 @@ pub trait Layered: AdapterBase + Send + Sync {
     /// Number of layers.
     fn num_layers(&self) -> usize;
 
+    /// The tokens with the virtual tokens of adapters before the texts, where a text lacks any: what [`enter`](Self::enter)
+    /// and all layers take then. `None` for most batches, and for all of a model that has no virtual tokens.
+    fn with_prompts(&self, tokens: &Tokens, context: &Context) -> Option<Prompted> {
+        let _ = (tokens, context);
+        None
+    }
+
     /// The embeddings.
     ///
     /// # Errors
@@ -94,6 +102,14 @@ pub trait Layered: AdapterBase + Send + Sync {
     /// # Errors
     /// As [`Layered::enter`].
     fn hidden(&self, tokens: &Tokens, context: &Context) -> Result<Tensor<2>> {
+        if let Some(prompted) = self.with_prompts(tokens, context) {
+            let tokens = Tokens {
+                ids: prompted.ids,
+                type_ids: Vec::new(),
+            };
+            let hidden = self.hidden(&tokens, &prompted.context)?;
+            return Ok(hidden.select(0, indices(&prompted.real, self.device())));
+        }
         let entered = self.enter(tokens, context)?;
         let state = (0..self.num_layers()).try_fold(entered, |state, i| self.layer(i, state, context))?;
         self.leave(state, context)
@@ -106,6 +122,14 @@ macro_rules! layered_through {
         impl $crate::models::layered::Layered for $model {
             fn num_layers(&self) -> usize {
                 self.$($field).+.num_layers()
+            }
+
+            fn with_prompts(
+                &self,
+                tokens: &$crate::models::layered::Tokens,
+                context: &$crate::nn::Context,
+            ) -> Option<$crate::models::layered::Prompted> {
+                self.$($field).+.with_prompts(tokens, context)
             }
 
             fn enter(

@@ -146,6 +146,15 @@ impl Context {
         }
     }
 
+    /// The same circumstances for the same texts with more tokens before their first; what a cache holds stays.
+    #[must_use]
+    pub(crate) fn with_longer(&self, segments: Segments) -> Self {
+        Self {
+            starts: self.starts.clone(),
+            ..self.with_segments(segments)
+        }
+    }
+
     /// The same circumstances for one row of each text, such as its pooled vector.
     #[must_use]
     pub fn per_text(&self) -> Self {

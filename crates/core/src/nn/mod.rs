@@ -12,6 +12,7 @@ mod layer_norm;
 mod linear;
 mod rms_norm;
 mod segments;
+mod sublayer;
 
 pub use crate::kernels::Activation;
 pub use attention::Attention;
@@ -22,3 +23,4 @@ pub use layer_norm::LayerNorm;
 pub use linear::Linear;
 pub use rms_norm::RmsNorm;
 pub use segments::Segments;
+pub use sublayer::Sublayer;

@@ -166,6 +166,11 @@ impl Kept {
                 // The base's product and the side path are multiplied by trained factors.
                 Part::Magnitude => kept.extra += 2 * columns,
                 Part::OutputFactors | Part::InputFactors => kept.extra += columns,
+                // What it reads, and its narrow rows before and behind the non-linearity.
+                Part::DownWeight => {
+                    kept.extra += columns;
+                    kept.ranks += 2 * rows;
+                }
                 _ => {}
             }
         }

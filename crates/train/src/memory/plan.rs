@@ -66,7 +66,7 @@ impl MemoryPlan {
         lengths: &[usize],
         evaluates: bool,
     ) -> Result<Self> {
-        let tokens = largest(options, lengths)? as u64;
+        let tokens = largest(options, lengths, trainable.virtual_tokens())? as u64;
         let at_once = footprint.at_once_of(tokens);
         let again = options.gradient_checkpointing;
         let trained = trainable.count() as u64 * FLOAT;
@@ -169,12 +169,13 @@ impl MemoryPlan {
     }
 }
 
-/// The tokens of the largest batch.
-fn largest(options: &TrainOptions, lengths: &[usize]) -> Result<usize> {
+/// The tokens of the largest batch, each text with so many `before` it.
+fn largest(options: &TrainOptions, lengths: &[usize], before: usize) -> Result<usize> {
     let mut largest = 0;
     for epoch in 0..EPOCHS {
         for batch in options.plan().epoch(lengths, epoch)? {
-            largest = largest.max(batch.iter().map(|index| lengths[*index]).sum());
+            let tokens = batch.iter().map(|index| lengths[*index] + before);
+            largest = largest.max(tokens.sum());
         }
     }
     Ok(largest)

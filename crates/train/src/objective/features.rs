@@ -42,7 +42,9 @@ impl Features {
     pub(super) fn new(model: &dyn AdapterBase, heads: &[&str]) -> Self {
         let modules = model.modules();
         let slots = modules.iter().map(|module| module.slot());
-        let body = slots.filter(|slot| !heads.contains(slot)).map(str::to_owned);
+        let body = slots.filter(|slot| !heads.contains(slot));
+        let ends = model.module_shapes().sublayers().map(|(slot, _)| slot);
+        let body = body.chain(ends).map(str::to_owned);
         Self {
             body: body.collect(),
             kept: Arc::default(),

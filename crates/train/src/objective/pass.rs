@@ -109,7 +109,18 @@ impl<'a> Pass<'a> {
         tokens: Tokens,
         segments: Segments,
     ) -> Result<Tensor<2>> {
-        let context = self.context(segments.clone());
+        let context = self.context(segments);
+        // Virtual tokens of a tuned prompt go in with the others, and nothing is given of them.
+        if let Some(prompted) = model.with_prompts(&tokens, &context) {
+            let tokens = Tokens {
+                ids: prompted.ids,
+                type_ids: Vec::new(),
+            };
+            let segments = prompted.context.segments().clone();
+            let hidden = self.hidden(model, tokens, segments)?;
+            return Ok(chosen(hidden, &prompted.real));
+        }
+        let segments = context.segments().clone();
         let plain = self
             .training
             .as_ref()
@@ -214,6 +225,17 @@ impl Recorded {
 fn leaves(state: &LayerState) -> Vec<Tensor<2>> {
     let leaf = |stream: &Tensor<2>| stream.clone().inner().autodiff().require_grad();
     state.streams().iter().map(leaf).collect()
+}
+
+/// Some rows, named by rising numbers; those that follow each other in one piece.
+///
+/// # Shapes
+/// `[t, h] -> [s, h]`.
+fn chosen(hidden: Tensor<2>, rows: &[usize]) -> Tensor<2> {
+    let [_, h] = hidden.dims();
+    let runs = rows.chunk_by(|a, b| a + 1 == *b);
+    let parts = runs.map(|run| hidden.clone().slice([run[0]..run[0] + run.len(), 0..h]));
+    Tensor::cat(parts.collect(), 0)
 }
 
 /// A number whose gradient by the outputs is what arrived there.

@@ -36,11 +36,16 @@ pub(super) fn whole(module: Module<'_>, part: Part) -> Option<Parameter> {
 /// The first matrix of an update: evenly spread within `1 / sqrt(width)`, which is Kaiming's uniform initialisation with
 /// `a = sqrt(5)` (PEFT 0.21, `tuners/lora/layer.py`). Of a table of embeddings it is 0, and the second is normal.
 pub(super) fn first(slot: &str, dims: [usize; 2], seed: u64, device: &Device) -> Parameter {
+    spread(slot, Part::LoraA, dims, seed, device)
+}
+
+/// A matrix evenly spread within `1 / sqrt(width)`.
+pub(super) fn spread(slot: &str, which: Part, dims: [usize; 2], seed: u64, device: &Device) -> Parameter {
     #[allow(clippy::cast_precision_loss, reason = "layers are far narrower than 2^24")]
     let bound = 1.0 / (dims[1] as f32).sqrt();
     let mut random = Random::of(seed, Purpose::Initialisation, part(slot));
     let values = (0..dims[0] * dims[1]).map(|_| (2.0 * random.next_f32() - 1.0) * bound);
-    parameter(slot, Part::LoraA, &dims, values.collect(), device)
+    parameter(slot, which, &dims, values.collect(), device)
 }
 
 /// The second matrix of an update of a table, from the normal distribution.
@@ -76,7 +81,7 @@ pub(super) fn parameter(
 }
 
 /// A number for a slot, the same in every run and on every machine.
-fn part(slot: &str) -> u64 {
+pub(super) fn part(slot: &str) -> u64 {
     let hash = blake3::hash(slot.as_bytes());
     hash.as_bytes()[..7]
         .iter()

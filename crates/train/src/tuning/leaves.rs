@@ -83,6 +83,7 @@ impl Leaves {
                         EmbeddingChange {
                             weight,
                             low_rank: pair,
+                            prompt: parts.matrix(Part::Prompt),
                         },
                     )
                 }
@@ -95,6 +96,13 @@ impl Leaves {
                 }
                 _ => set,
             };
+        }
+        let settings = trainable.config().bottleneck.as_ref();
+        for (slot, _) in base.module_shapes().sublayers() {
+            let parts = Parts::of(slot, trainable.parameters(), &leaves);
+            if let (Some(settings), Some((down, up))) = (settings, parts.bottleneck()) {
+                set = set.with_bottleneck(slot, settings.of(down, up));
+            }
         }
         Ok(Self {
             set: Arc::new(set.beside(base)?),
@@ -180,6 +188,13 @@ impl<'a> Parts<'a> {
             Leaf::Vector(vector) => Some(vector.clone()),
             Leaf::Matrix(_) => None,
         }
+    }
+
+    #[allow(clippy::type_complexity, reason = "weight and bias of both ways")]
+    fn bottleneck(&self) -> Option<((Tensor<2>, Tensor<1>), (Tensor<2>, Tensor<1>))> {
+        let down = (self.matrix(Part::DownWeight)?, self.vector(Part::DownBias)?);
+        let up = (self.matrix(Part::UpWeight)?, self.vector(Part::UpBias)?);
+        Some((down, up))
     }
 
     fn pair(&self) -> Option<(Tensor<2>, Tensor<2>)> {

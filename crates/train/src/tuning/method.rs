@@ -3,6 +3,8 @@
 use ragtune_core::adapters::{AdapterConfig, AdapterMethod, Targets};
 use serde_json::{Value, json};
 
+use super::{Adapter, Prompt};
+
 /// What of a model trains. A head that a task adds to the model trains in every method.
 ///
 /// ```
@@ -29,6 +31,12 @@ pub enum Tuning {
         /// The rescaled modules; without it keys, values and the second feed-forward layer of the model's family.
         targets: Option<Targets>,
     },
+    /// Bottleneck adapters: narrow networks behind the feed-forward layers, or behind attention as well (Houlsby et al. 2019,
+    /// arXiv:1902.00751; Pfeiffer et al. 2020, arXiv:2005.00247).
+    Bottleneck(Adapter),
+    /// Prompt tuning: learned rows before the embeddings of every text (Lester et al. 2021, arXiv:2104.08691). For language
+    /// models.
+    Prompt(Prompt),
 }
 
 /// Which weights train.
@@ -152,16 +160,21 @@ impl Tuning {
             Self::Lora(lora) if lora.config.use_dora => "dora",
             Self::Lora(_) => "lora",
             Self::Ia3 { .. } => "ia3",
+            Self::Bottleneck(_) => "adapter",
+            Self::Prompt(_) => "prompt",
         }
     }
 
     /// The learning rate where the caller gives none: 5e-5 for weights of the base (transformers' `TrainingArguments`), ten
-    /// times that for weights that start anew beside it, 1e-2 for a head alone and for (IA)³.
+    /// times that for weights that start anew beside it, 3e-4 for bottlenecks (Houlsby et al. 2019, section 3.1), 1e-2 for a
+    /// head alone and for (IA)³, 3e-2 for a prompt (PEFT's examples).
     #[must_use]
     pub fn learning_rate(&self) -> f64 {
         match self {
             Self::Full | Self::Selective(_) => 5e-5,
             Self::Lora(_) => 5e-4,
+            Self::Bottleneck(_) => 3e-4,
+            Self::Prompt(_) => 3e-2,
             Self::Head | Self::Ia3 { .. } => 1e-2,
         }
     }
@@ -193,6 +206,8 @@ impl Tuning {
                 "alphas": config.alpha_pattern,
                 "b_rate": b_rate,
             }),
+            Self::Bottleneck(adapter) => adapter.to_json(),
+            Self::Prompt(prompt) => prompt.to_json(),
             Self::Ia3 { targets: names } => json!({ "method": self.name(), "targets": targets(names) }),
         }
     }
@@ -205,6 +220,17 @@ impl Tuning {
                 let mut config = AdapterConfig::default();
                 config.peft_type = AdapterMethod::Ia3;
                 config.target_modules.clone_from(targets);
+                config
+            }
+            Self::Bottleneck(adapter) => {
+                let mut config = AdapterConfig::default();
+                config.peft_type = AdapterMethod::Bottleneck;
+                config.bottleneck = Some(adapter.config.clone());
+                config
+            }
+            Self::Prompt(_) => {
+                let mut config = AdapterConfig::default();
+                config.peft_type = AdapterMethod::Prompt;
                 config
             }
             Self::Full | Self::Selective(_) | Self::Head => AdapterConfig::default(),

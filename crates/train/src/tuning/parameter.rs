@@ -20,6 +20,16 @@ pub enum Part {
     InputFactors,
     /// (IA)³'s factors of the output.
     OutputFactors,
+    /// The weight of a bottleneck's way down.
+    DownWeight,
+    /// Its bias.
+    DownBias,
+    /// The weight of a bottleneck's way up.
+    UpWeight,
+    /// Its bias.
+    UpBias,
+    /// The rows of a tuned prompt.
+    Prompt,
 }
 
 /// A weight that trains, on its device and without a record of what it was computed from.
@@ -39,12 +49,18 @@ impl Parameter {
     #[must_use]
     pub fn name(&self) -> String {
         let part = match self.part {
+            // It stands before texts, and belongs to no module of its own.
+            Part::Prompt => return "prompt_embeddings".to_owned(),
             Part::Weight => "weight",
             Part::Bias => "bias",
             Part::LoraA => "lora_A.weight",
             Part::LoraB => "lora_B.weight",
             Part::Magnitude => "lora_magnitude_vector",
             Part::InputFactors | Part::OutputFactors => "ia3_l",
+            Part::DownWeight => "adapter_down.0.weight",
+            Part::DownBias => "adapter_down.0.bias",
+            Part::UpWeight => "adapter_up.weight",
+            Part::UpBias => "adapter_up.bias",
         };
         format!("{}.{part}", self.slot)
     }

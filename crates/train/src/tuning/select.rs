@@ -46,7 +46,9 @@ impl Places {
     }
 
     pub(super) fn get(&self, slot: &str) -> Place {
-        self.layers.get(slot).copied().unwrap_or(Place::Behind)
+        let place = self.layers.get(slot).copied();
+        // The ends of sublayers are no modules.
+        place.or(layer(slot).map(Place::Layer)).unwrap_or(Place::Behind)
     }
 }
 

@@ -85,6 +85,18 @@ impl Trainable {
                 trainable.add_factors(base, targets.as_ref(), heads)?;
                 BTreeSet::new()
             }
+            Tuning::Bottleneck(adapter) => {
+                let (config, parameters) = adapter.weights(base, seed)?;
+                trainable.config.bottleneck = Some(config);
+                trainable.parameters = parameters;
+                BTreeSet::new()
+            }
+            Tuning::Prompt(prompt) => {
+                let (config, rows) = prompt.weights(base, seed)?;
+                trainable.config.prompt = Some(config);
+                trainable.parameters.push(rows);
+                BTreeSet::new()
+            }
         };
         trainable.add_whole(base, whole, heads)?;
         trainable.config.modules_to_save = heads.to_vec();
@@ -120,6 +132,13 @@ impl Trainable {
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.count() * 4 * size_of::<f32>()
+    }
+
+    /// Tokens that the method puts before every text.
+    #[must_use]
+    pub fn virtual_tokens(&self) -> usize {
+        let prompt = self.config.prompt.as_ref();
+        prompt.map_or(0, |prompt| prompt.num_virtual_tokens)
     }
 
     /// What an adapter's file says besides the weights.

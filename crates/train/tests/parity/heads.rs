@@ -18,7 +18,7 @@ use crate::language::{lora, names, records};
 use crate::reference::{Case, check, file, models, options, overlaid, trainable};
 
 #[derive(Deserialize)]
-struct Classified {
+pub struct Classified {
     ids: Vec<u32>,
     type_ids: Vec<u32>,
     labels: Vec<u32>,
@@ -60,7 +60,7 @@ fn tuning(case: &Case) -> Tuning {
     }
 }
 
-fn classification(case: &Case) -> Classification {
+pub fn classification(case: &Case) -> Classification {
     let family = case.more["family"].as_str().unwrap();
     let files = files(&format!("heads/sequence/{family}"), family);
     let model = SequenceClassifier::from_files(&files, &device::cpu()).unwrap();
@@ -71,7 +71,7 @@ fn classification(case: &Case) -> Classification {
     }
 }
 
-fn classified(examples: &[Classified], multi: bool) -> Vec<ragtune_train::data::Record<ClassifiedTokens>> {
+pub fn classified(examples: &[Classified], multi: bool) -> Vec<ragtune_train::data::Record<ClassifiedTokens>> {
     records(examples.iter().map(|example| ClassifiedTokens {
         ids: example.ids.clone(),
         type_ids: example.type_ids.clone(),

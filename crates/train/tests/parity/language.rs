@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use ragtune_core::adapters::Targets;
+use ragtune_core::adapters::{AdapterBase, Module, Targets};
 use ragtune_core::device;
-use ragtune_core::models::CausalLm;
+use ragtune_core::models::{CausalLm, EncoderModel};
+use ragtune_core::weights::{Loader, ModelFiles};
 use ragtune_train::data::{Origin, Record};
 use ragtune_train::encode::Sequence;
 use ragtune_train::objective::LanguageModelling;
-use ragtune_train::tuning::{Lora, Tuning};
+use ragtune_train::tuning::{Lora, Prompt, Trainable, Tuning};
 use serde::Deserialize;
 
 use crate::reference::{Case, check, file, models};
@@ -50,6 +51,9 @@ pub fn lora() -> Lora {
 }
 
 fn tuning(case: &Case) -> Tuning {
+    if case.name.starts_with("prompt") {
+        return Tuning::Prompt(Prompt::default().with_virtual_tokens(4));
+    }
     let all = names(&[
         "q_proj",
         "k_proj",
@@ -84,4 +88,36 @@ fn every_method_and_every_kind_of_decoder() {
         let objective = LanguageModelling::new(decoder(case.more["base"].as_str().unwrap()));
         check(&objective, &tuning(case), &examples, case);
     }
+}
+
+#[test]
+fn a_prompt_begins_as_words_and_fits_language_models_only() {
+    let lm = decoder("gemma3");
+    let trained = |prompt: Prompt| Trainable::new(&*lm, &Tuning::Prompt(prompt), &[], 3);
+    // As PEFT, rows are what the model makes of words: here their embeddings times the square root of the width.
+    let Some((slot, scale)) = lm.module_shapes().words() else {
+        panic!("no table of words")
+    };
+    let table = lm.modules().into_iter().find_map(|module| match module {
+        Module::Embedding(table) if table.slot() == slot => Some(table),
+        _ => None,
+    });
+    let words: Vec<f32> = (table.unwrap().forward(&[7, 9, 7]).unwrap() * scale).into_data().iter::<f32>().collect();
+    let text = trained(Prompt::default().with_virtual_tokens(3).from_text("tea", vec![7, 9])).unwrap();
+    assert_eq!(text.parameters()[0].values(), words);
+    assert_eq!(text.config().prompt.as_ref().unwrap().prompt_tuning_init_text.as_deref(), Some("tea"));
+    let random = trained(Prompt::default()).unwrap();
+    assert_eq!((random.parameters()[0].name(), random.parameters()[0].slot()), ("prompt_embeddings".to_owned(), slot));
+    assert_eq!(random.parameters()[0].values(), trained(Prompt::default()).unwrap().parameters()[0].values());
+    assert!(random.to_string().starts_with("prompt: "), "{random}");
+    assert_eq!(random.virtual_tokens(), 20);
+    for prompt in [Prompt::default().with_virtual_tokens(0), Prompt::default().from_text("", Vec::new())] {
+        assert!(trained(prompt).is_err());
+    }
+    let files = ModelFiles::folder(models().join("encoders/models/bert")).unwrap();
+    let config = EncoderModel::config(&files).unwrap();
+    let load = |loader: &Loader<'_>| EncoderModel::load(&config, loader);
+    let (encoder, _) = files.checkpoint().unwrap().load(&device::cpu(), load).unwrap();
+    let error = Trainable::new(&encoder, &Tuning::Prompt(Prompt::default()), &[], 1).unwrap_err();
+    assert!(error.to_string().contains("language models"), "{error}");
 }

@@ -7,6 +7,7 @@
     reason = "a test that meets them fails"
 )]
 
+mod bottlenecks;
 mod checkpointing;
 mod embedding;
 mod heads;

@@ -3,7 +3,7 @@
 use ragtune_core::adapters::Targets;
 use ragtune_train::encode::PreferenceSequences;
 use ragtune_train::objective::{PreferenceLoss, PreferenceOptimisation};
-use ragtune_train::tuning::Tuning;
+use ragtune_train::tuning::{Prompt, Tuning};
 use serde::Deserialize;
 
 use crate::language::{Text, decoder, lora, records};
@@ -35,6 +35,7 @@ fn dpo_with_smoothing_and_ipo() {
         };
         let tuning = match case.name.as_str() {
             "dpo-full" => Tuning::Full,
+            "dpo-prompt" => Tuning::Prompt(Prompt::default().with_virtual_tokens(4)),
             _ => Tuning::Lora(lora().with_targets(Targets::AllLinear)),
         };
         let objective = PreferenceOptimisation::new(decoder("llama"), loss);

@@ -49,6 +49,11 @@ pub struct Gradient {
 }
 
 pub fn file<E: DeserializeOwned>(name: &str) -> File<E> {
+    content(name)
+}
+
+/// A file of several of these.
+pub fn content<T: DeserializeOwned>(name: &str) -> T {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/fixtures/parity/{name}.json"));
     serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
 }
@@ -99,6 +104,7 @@ pub fn trainable<O: Objective>(objective: &O, tuning: &Tuning) -> Trainable {
     let mut trainable = Trainable::new(objective.base(), tuning, &heads, 1).unwrap();
     let anew = |part: Part, slot: &str| match part {
         Part::LoraA | Part::LoraB | Part::InputFactors | Part::OutputFactors => true,
+        Part::DownWeight | Part::DownBias | Part::UpWeight | Part::UpBias | Part::Prompt => true,
         Part::Weight | Part::Bias => heads.iter().any(|head| head == slot),
         _ => false,
     };

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use burn::tensor::{Device, Tensor};
 
 use super::super::decoder::{Decoder, DecoderConfig};
-use super::super::layered::{LayerState, Layered, Tokens};
+use super::super::layered::{LayerState, Layered, Prompted, Tokens};
 use super::super::tokenizer::TextTokenizer;
 use super::{LoadOptions, generation_config};
 use crate::adapters::{AdapterBase, Module, ModuleShapes};
@@ -216,6 +216,10 @@ impl CausalLm {
 impl Layered for CausalLm {
     fn num_layers(&self) -> usize {
         self.decoder.num_layers()
+    }
+
+    fn with_prompts(&self, tokens: &Tokens, context: &Context) -> Option<Prompted> {
+        self.decoder.with_prompts(tokens, context)
     }
 
     fn enter(&self, tokens: &Tokens, context: &Context) -> Result<LayerState> {

@@ -9,19 +9,21 @@ use super::config::DecoderConfig;
 use super::mlp::Mlp;
 use super::model::Parts;
 use super::norm::Norm;
-use crate::adapters::{Module, ModuleMut};
+use crate::adapters::{Module, ModuleMut, SublayerKind};
 use crate::error::Result;
 use crate::kernels::LayerCache;
-use crate::nn::Context;
+use crate::nn::{Context, Sublayer};
 
 /// Attention and a feed-forward layer, each of a normalised input and added to the stream of hidden states.
 #[derive(Clone, Debug)]
 pub(super) struct Layer {
     input_norm: Norm,
     attention: SelfAttention,
+    attention_end: Sublayer,
     attention_output_norm: Option<Norm>,
     mlp_norm: Norm,
     mlp: Mlp,
+    mlp_end: Sublayer,
     mlp_output_norm: Option<Norm>,
     parallel_residual: bool,
 }
@@ -52,14 +54,18 @@ impl Layer {
     pub(super) fn load(config: &DecoderConfig, index: usize, parts: &Parts<'_, '_>) -> Result<Self> {
         let names = &config.names;
         let slot = |name: &str| format!("{}.{index}.{name}", names.layers);
+        // As AdapterHub's library calls them in every family of decoders.
+        let end = |name: &str| Sublayer::new(format!("{}{}", names.model, slot(name)));
         let norm = |name: &str| parts.norm(&slot(name), config.hidden_size);
         let optional = |name: Option<&str>| name.map(norm).transpose();
         Ok(Self {
             input_norm: norm(names.input_norm)?,
             attention: SelfAttention::load(config, index, parts)?,
+            attention_end: end("attention_adapters"),
             attention_output_norm: optional(names.attention_output_norm)?,
             mlp_norm: norm(names.mlp_norm)?,
             mlp: Mlp::load(config, index, parts)?,
+            mlp_end: end("output_adapters"),
             mlp_output_norm: optional(names.mlp_output_norm)?,
             parallel_residual: config.parallel_residual,
         })
@@ -81,12 +87,15 @@ impl Layer {
         // 1. Attention of the normalised stream.
         let (normed, x) = self.input_norm.forward_residual(stream.x, stream.added, context);
         let y = self.attention.forward(normed, angles, caches, context);
+        let y = self.attention_end.forward(y, |y| y + x.clone(), context);
         let y = after(&self.attention_output_norm, y);
         // 2. The feed-forward layer, of the same stream or of the stream with the attention in it.
         if self.parallel_residual {
             let z = self
                 .mlp
                 .forward(self.mlp_norm.forward(x.clone(), 1, context), context)?;
+            // Beside attention there is no stream with the feed-forward layer alone in it.
+            let z = self.mlp_end.forward(z, |z| z, context);
             let z = after(&self.mlp_output_norm, z);
             return Ok(Stream {
                 x,
@@ -95,10 +104,19 @@ impl Layer {
         }
         let (normed, x) = self.mlp_norm.forward_residual(x, Some(y), context);
         let z = self.mlp.forward(normed, context)?;
+        let z = self.mlp_end.forward(z, |z| z + x.clone(), context);
         Ok(Stream {
             x,
             added: Some(after(&self.mlp_output_norm, z)),
         })
+    }
+
+    /// The ends of attention and of the feed-forward layer.
+    pub(super) fn ends(&self) -> [(&Sublayer, SublayerKind); 2] {
+        [
+            (&self.attention_end, SublayerKind::Attention),
+            (&self.mlp_end, SublayerKind::FeedForward),
+        ]
     }
 
     /// The modules that adapters can change, in the order of the data flow.

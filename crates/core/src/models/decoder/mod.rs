@@ -10,6 +10,7 @@ mod mlp;
 mod model;
 mod names;
 mod norm;
+mod prompt;
 mod rope;
 mod rope_config;
 
@@ -17,5 +18,7 @@ pub(in crate::models) use attention::Angles;
 pub use config::{DecoderConfig, ExpertsConfig, LayerConfig, NormKind, Positions};
 pub use families::DECODER_FAMILIES;
 pub use model::Decoder;
+pub(in crate::models) use model::indices;
+pub use prompt::Prompted;
 pub use rope::{Rope, RopeRegime};
 pub(in crate::models) use rope_config::RopeFields;

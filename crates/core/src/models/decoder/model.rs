@@ -13,8 +13,9 @@ use super::config::{DecoderConfig, Positions};
 use super::families;
 use super::layer::{Layer, Stream};
 use super::norm::Norm;
+use super::prompt::Prompted;
 use super::rope::Rope;
-use crate::adapters::{AdapterBase, Module, ModuleMut, ModuleShapes};
+use crate::adapters::{AdapterBase, Module, ModuleMut, ModuleShapes, SublayerShape};
 use crate::error::{Error, Result};
 use crate::kernels::{LayerCache, LinearWeight};
 use crate::nn::{Context, Embedding, KvCache, Linear, Segments};
@@ -91,7 +92,9 @@ impl Decoder {
         };
         let head = names.lm_head;
         let transposed = |slot: &str| names.transposed && slot != head;
-        decoder.shapes = Arc::new(ModuleShapes::new(&decoder.modules(), transposed, Some(head)));
+        let shapes = ModuleShapes::new(&decoder.modules(), transposed, Some(head));
+        let shapes = shapes.with_words(&embed_slot, config.embedding_scale);
+        decoder.shapes = Arc::new(shapes.with_sublayers(decoder.sublayers()));
         Ok(decoder)
     }
 
@@ -119,7 +122,8 @@ impl Decoder {
         KvCache::new(self.config.kv_width(), &windows, max_tokens, &self.device)
     }
 
-    /// The hidden states of whole texts behind the last norm.
+    /// The hidden states of whole texts behind the last norm. Virtual tokens of adapters stand before the texts, and nothing
+    /// is given of them.
     ///
     /// # Shapes
     /// `ids [t] -> [t, h]`.
@@ -128,6 +132,10 @@ impl Decoder {
     /// [`Error::UnknownId`] for an id outside the vocabulary, and [`Error::Dimension`] for a text that is longer than a
     /// learned table of positions, or when ids and context differ in length.
     pub fn forward(&self, ids: &[u32], context: &Context) -> Result<Tensor<2>> {
+        if let Some(prompted) = self.prompted(ids, context) {
+            let hidden = self.forward(&prompted.ids, &prompted.context)?;
+            return Ok(hidden.select(0, indices(&prompted.real, &self.device)));
+        }
         let entered = self.begin(ids, context)?;
         let next = |state, index| self.layer(index, state, context);
         let state = (0..self.layers.len()).try_fold(entered, next)?;
@@ -136,6 +144,9 @@ impl Decoder {
 
     /// The hidden states of new tokens behind the last norm; each text goes on where its cache ends, and its keys and
     /// values go into the cache.
+    ///
+    /// Virtual tokens of adapters go into the caches before the texts, and take room there
+    /// ([`Decoder::virtual_ids`]).
     ///
     /// The adapters of `context` must be those that the caches were filled with; where texts start follows from the
     /// caches.
@@ -157,6 +168,11 @@ impl Decoder {
                 expected: context.segments().len(),
                 found: caches.len(),
             });
+        }
+        let starts: Vec<usize> = caches.iter().map(|cache| cache.len()).collect();
+        if let Some(prompted) = self.prompted(ids, &context.clone().with_starts(starts)) {
+            let hidden = self.forward_cached(&prompted.ids, caches, &prompted.context)?;
+            return Ok(hidden.select(0, indices(&prompted.real, &self.device)));
         }
         let whole = |(cache, range): (&&mut KvCache, std::ops::Range<usize>)| {
             self.outgrown(cache.rotated_for(), cache.len() + range.len())
@@ -190,6 +206,11 @@ impl Decoder {
     /// # Errors
     /// As [`Decoder::forward`].
     pub fn hidden_states(&self, ids: &[u32], context: &Context) -> Result<Vec<Tensor<2>>> {
+        if let Some(prompted) = self.prompted(ids, context) {
+            let states = self.hidden_states(&prompted.ids, &prompted.context)?;
+            let real = indices(&prompted.real, &self.device);
+            return Ok(states.into_iter().map(|state| state.select(0, real.clone())).collect());
+        }
         let sum = |state: &LayerState| stream(state.clone()).map(|(stream, _)| stream.sum());
         let mut state = self.begin(ids, context)?;
         let mut states = vec![sum(&state)?];
@@ -298,16 +319,27 @@ impl Decoder {
                 found: ids.len(),
             });
         }
-        let x = self.embed_tokens.forward_adapted(ids, context)?;
-        let x = match self.config.embedding_scale {
-            1.0 => x,
-            scale => x * scale,
-        };
+        let x = self.words_and_prompts(ids, context)?;
         let x = match &self.embed_positions {
             Some(table) => x + table.forward_adapted(&context.positions(), context)?,
             None => x,
         };
         Ok(Stream { x, added: None })
+    }
+
+    /// The table of words.
+    pub(super) fn words(&self) -> &Embedding {
+        &self.embed_tokens
+    }
+
+    /// The ends of sublayers, by slot.
+    fn sublayers(&self) -> Vec<(String, SublayerShape)> {
+        let width = self.config.hidden_size;
+        let of = |(layer, ends): (usize, &Layer)| {
+            ends.ends()
+                .map(|(end, kind)| (end.slot().to_owned(), SublayerShape { layer, kind, width }))
+        };
+        self.layers.iter().enumerate().flat_map(of).collect()
     }
 
     /// Refuses adapters that change modules which this model does not have, or has in another shape.
@@ -359,7 +391,19 @@ impl Layered for Decoder {
         self.layers.len()
     }
 
+    fn with_prompts(&self, tokens: &Tokens, context: &Context) -> Option<Prompted> {
+        self.prompted(&tokens.ids, context)
+    }
+
     fn enter(&self, tokens: &Tokens, context: &Context) -> Result<LayerState> {
+        if self.prompted(&tokens.ids, context).is_some() {
+            return Err(Error::InvalidArgument {
+                argument: "tokens",
+                reason: "adapters have virtual tokens that do not stand before the texts; put them there with \
+                    `Layered::with_prompts`"
+                    .to_owned(),
+            });
+        }
         self.begin(&tokens.ids, context)
     }
 
@@ -411,7 +455,7 @@ fn stream(state: LayerState) -> Result<(Stream, Arc<Shared>)> {
 }
 
 /// Row numbers as a tensor.
-pub(super) fn indices(rows: &[usize], device: &Device) -> Tensor<1, Int> {
+pub(in crate::models) fn indices(rows: &[usize], device: &Device) -> Tensor<1, Int> {
     #[allow(
         clippy::cast_possible_wrap,
         clippy::cast_possible_truncation,

@@ -10,9 +10,9 @@ use burn::tensor::Tensor;
 use super::EncoderConfig;
 use super::embeddings::layer_norm;
 use super::families::LayerNames;
-use crate::adapters::Module;
+use crate::adapters::{Module, SublayerKind};
 use crate::error::Result;
-use crate::nn::{Activation, Attention, Context, LayerNorm, Linear, Segments};
+use crate::nn::{Activation, Attention, Context, LayerNorm, Linear, Segments, Sublayer};
 use crate::weights::Loader;
 
 /// Attention, then a feed-forward layer, each added to its input and normalised.
@@ -23,10 +23,12 @@ pub(super) struct Layer {
     value: Linear,
     attention: Attention,
     attention_output: Linear,
+    attention_end: Sublayer,
     attention_norm: LayerNorm,
     intermediate: Linear,
     hidden_act: Activation,
     output: Linear,
+    end: Sublayer,
     output_norm: LayerNorm,
 }
 
@@ -55,10 +57,12 @@ impl Layer {
             value: dense(names.value, h, h)?,
             attention: Attention::new(config.num_attention_heads, config.head_dim())?,
             attention_output: dense(names.attention_output, h, h)?,
+            attention_end: Sublayer::new(slot(names.attention_end)),
             attention_norm: layer_norm(config, loader, &slot(names.attention_norm))?,
             intermediate: dense(names.intermediate, h, f)?,
             hidden_act: config.hidden_act,
             output: dense(names.output, f, h)?,
+            end: Sublayer::new(slot(names.end)),
             output_norm: layer_norm(config, loader, &slot(names.output_norm))?,
         })
     }
@@ -75,12 +79,16 @@ impl Layer {
         let [q, k, v] = Linear::forward_each([&self.query, &self.key, &self.value], x.clone(), context);
         let mixed = self.attend([q, k, v], position_bias, context); // [t, h]
         let y = self.attention_output.forward(mixed, context);
+        let normed = |y| self.attention_norm.forward_adapted(y, Some(x.clone()), context);
+        let y = self.attention_end.forward(y, normed, context);
         let x = self.attention_norm.forward_adapted(y, Some(x), context);
         // 2. Feed-forward, added to its input and normalised.
         let y = self
             .intermediate
             .forward_activated(x.clone(), self.hidden_act, context); // [t, f]
         let y = self.output.forward(y, context); // [t, h]
+        let normed = |y| self.output_norm.forward_adapted(y, Some(x.clone()), context);
+        let y = self.end.forward(y, normed, context);
         self.output_norm.forward_adapted(y, Some(x), context)
     }
 
@@ -106,6 +114,14 @@ impl Layer {
                 Tensor::cat(mixed.collect(), 0)
             }
         }
+    }
+
+    /// The ends of attention and of the feed-forward layer.
+    pub(super) fn ends(&self) -> [(&Sublayer, SublayerKind); 2] {
+        [
+            (&self.attention_end, SublayerKind::Attention),
+            (&self.end, SublayerKind::FeedForward),
+        ]
     }
 
     /// The modules that adapters can change, in the order of the data flow.

@@ -13,7 +13,7 @@ use super::embeddings::Embeddings;
 use super::families::Family;
 use super::layer::{Layer, LayerBias};
 use super::position_bias::PositionBias;
-use crate::adapters::{AdapterBase, Module, ModuleShapes};
+use crate::adapters::{AdapterBase, Module, ModuleShapes, SublayerShape};
 use crate::error::Result;
 use crate::nn::Context;
 use crate::weights::{Loader, ModelFiles};
@@ -84,6 +84,7 @@ impl EncoderModel {
             adaptable: Arc::default(),
         };
         let shapes = ModuleShapes::new(&model.modules(), |_| false, None)
+            .with_sublayers(model.sublayers())
             .with_optional_prefix(family.prefix, |_| true);
         model.shapes = Arc::new(shapes);
         model.adaptable = Arc::clone(&model.shapes);
@@ -131,6 +132,16 @@ impl EncoderModel {
             states.push(state.streams()[0].clone());
         }
         Ok(states)
+    }
+
+    /// The ends of sublayers, by slot.
+    pub(in crate::models) fn sublayers(&self) -> Vec<(String, SublayerShape)> {
+        let width = self.config.hidden_size;
+        let of = |(layer, ends): (usize, &Layer)| {
+            ends.ends()
+                .map(|(end, kind)| (end.slot().to_owned(), SublayerShape { layer, kind, width }))
+        };
+        self.layers.iter().enumerate().flat_map(of).collect()
     }
 
     /// The loader for names of the bare model.

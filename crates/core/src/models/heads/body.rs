@@ -124,7 +124,7 @@ impl Body {
         let inside =
             |slot: &str| encoder.module_shapes().get(slot).is_some() || head.in_model() == Some(slot);
         head.modules(&mut modules);
-        let shapes = ModuleShapes::new(&modules, |_| false, None);
+        let shapes = ModuleShapes::new(&modules, |_| false, None).with_sublayers(encoder.sublayers());
         let shapes = Arc::new(match head.is_apart() {
             false => shapes.with_prefix(family.prefix, inside),
             true => shapes.with_optional_prefix(family.prefix, inside),

@@ -22,7 +22,7 @@ impl Body {
         dtype: FloatType,
         (ending, edit): (&str, impl FnOnce(&mut Map<String, Value>)),
     ) -> Result<()> {
-        adapters.check(&self.shapes)?;
+        adapters.check_mergeable(&self.shapes)?;
         new_folder(folder, |partial| {
             let mut config: Map<String, Value> = self.transformer.json("config.json")?.unwrap_or_default();
             set_class(&mut config, &self.encoder.shape().model_type, ending, dtype);

@@ -98,7 +98,9 @@ impl Encoder {
         let mut modules = model.modules();
         modules.extend(head.linears().map(Module::Linear));
         let inside = |slot: &str| model.module_shapes().get(slot).is_some();
-        let shapes = ModuleShapes::new(&modules, |_| false, None).with_optional_prefix(family.prefix, inside);
+        let shapes = ModuleShapes::new(&modules, |_| false, None)
+            .with_sublayers(model.sublayers())
+            .with_optional_prefix(family.prefix, inside);
         let shapes = Arc::new(shapes);
         let encoder = Self {
             files: files.without_weights(),

@@ -55,7 +55,7 @@ impl Encoder {
     /// [`Error::InvalidArgument`] when `folder` exists, [`Error::Io`], [`Error::Adapter`] for adapters of another base,
     /// and [`Error::Checkpoint`] for a weight that is not finite in the type.
     pub fn save(&self, folder: impl AsRef<Path>, adapters: &AdapterStack, dtype: FloatType) -> Result<()> {
-        adapters.check(self.module_shapes())?;
+        adapters.check_mergeable(self.module_shapes())?;
         let parts = SentenceFolder {
             files: self.files(),
             encoder: self.model(),

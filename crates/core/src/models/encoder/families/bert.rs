@@ -29,6 +29,8 @@ pub(super) const NAMES: LayerNames = LayerNames {
     attention_norm: "attention.output.LayerNorm",
     intermediate: "intermediate.dense",
     output: "output.dense",
+    attention_end: "attention.output",
+    end: "output",
     output_norm: "output.LayerNorm",
 };
 

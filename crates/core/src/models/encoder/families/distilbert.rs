@@ -21,6 +21,8 @@ pub(super) const FAMILY: Family = Family {
         attention_norm: "sa_layer_norm",
         intermediate: "ffn.lin1",
         output: "ffn.lin2",
+        attention_end: "attention_adapters",
+        end: "output_adapters",
         output_norm: "output_layer_norm",
     },
     head: HeadNames {

@@ -44,6 +44,9 @@ pub(in crate::models) struct LayerNames {
     pub(in crate::models) attention_norm: &'static str,
     pub(in crate::models) intermediate: &'static str,
     pub(in crate::models) output: &'static str,
+    /// What AdapterHub's library calls the ends of attention and of the feed-forward layer.
+    pub(in crate::models) attention_end: &'static str,
+    pub(in crate::models) end: &'static str,
     pub(in crate::models) output_norm: &'static str,
 }
 

@@ -21,6 +21,8 @@ pub(super) const FAMILY: Family = Family {
         attention_norm: "attention.LayerNorm",
         intermediate: "intermediate.dense",
         output: "output.dense",
+        attention_end: "attention_adapters",
+        end: "output_adapters",
         output_norm: "output.LayerNorm",
     },
     head: HeadNames {

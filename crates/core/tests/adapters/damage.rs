@@ -134,7 +134,7 @@ fn configurations_with_wrong_fields_name_the_field() {
 #[test]
 fn other_methods_and_unsupported_parts_are_named() {
     let (lm, files) = (base("llama"), Files::of("lora"));
-    for method in ["PROMPT_TUNING", "PREFIX_TUNING", "LOHA", "ADALORA", "lora"] {
+    for method in ["P_TUNING", "PREFIX_TUNING", "LOHA", "ADALORA", "lora"] {
         let error = files
             .clone()
             .set("peft_type", json!(method))

@@ -6,6 +6,7 @@
 use burn::tensor::{Bool, Tensor, TensorData, activation};
 
 use super::LayerCache;
+use super::dropout::Mask;
 
 /// How attention is computed.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -21,6 +22,9 @@ pub struct AttentionOptions {
     pub causal: bool,
     /// With causal attention, how many tokens a token sees, itself included; all where there is none.
     pub window: Option<usize>,
+    /// Probability and key of the dropout of the weights, which the softmax gives; used once, as any key of a
+    /// [dropout](super::dropout()). Attention to a cache has none.
+    pub dropout: Option<(f64, u64)>,
 }
 
 impl AttentionOptions {
@@ -33,6 +37,7 @@ impl AttentionOptions {
             scale,
             causal: false,
             window: None,
+            dropout: None,
         }
     }
 
@@ -49,6 +54,11 @@ impl AttentionOptions {
         self.causal = true;
         self.window = window;
         self
+    }
+
+    /// What drops weights.
+    pub(super) fn mask(&self) -> Option<Mask> {
+        self.dropout.map(|(probability, key)| Mask::new(probability, key))
     }
 
     /// Whether rows of these shapes have the heads that the options say.
@@ -237,7 +247,7 @@ fn mix_cached(
         let q = q.clone().slice([pair[0]..pair[1], 0..width]);
         let (keys, values) = cache.rows(); // [p, g d]
         let visible = (*position, cache.first());
-        parts.push(mix(q, keys, values, None, 1, visible, options));
+        parts.push(mix([q, keys, values], None, (0, 1), visible, options));
     }
     match parts.is_empty() {
         true => q,
@@ -260,28 +270,27 @@ pub(super) fn composed(
     for (start, b, n) in runs_of_equal_length(offsets) {
         let rows = |x: &Tensor<2>| x.clone().slice([start..start + b * n, 0..x.dims()[1]]);
         let bias = position_bias.map(|bias| bias.clone().slice([0..options.heads, 0..n, 0..n]));
-        parts.push(mix(rows(&q), rows(&k), rows(&v), bias, b, (0, 0), options));
+        parts.push(mix([rows(&q), rows(&k), rows(&v)], bias, (start, b), (0, 0), options));
     }
     Tensor::cat(parts, 0)
 }
 
-/// Attention of `b` texts of equal length; `positions` are those of the first query and of the first key.
+/// Attention of `b` texts of equal length, the first of which begins at token `start`; `positions` are those of the first query and of the first key.
 ///
 /// # Shapes
 ///
 /// `q [b n, a d]`, `k [b p, g d]`, `v [b p, g d]`, `bias [a, n, p] -> [b n, a d]`.
 fn mix(
-    q: Tensor<2>,
-    k: Tensor<2>,
-    v: Tensor<2>,
+    [q, k, v]: [Tensor<2>; 3],
     bias: Option<Tensor<3>>,
-    b: usize,
+    (start, b): (usize, usize),
     positions: (usize, usize),
     options: AttentionOptions,
 ) -> Tensor<2> {
     let ([tokens, width], [keys, _]) = (q.dims(), k.dims());
     let (a, g) = (options.heads, options.kv_heads);
     let (n, p, d) = (tokens / b, keys / b, width / a);
+    let device = q.device();
     // 1. The query heads that share a key head stand below each other.
     let q = q
         .reshape([b, n, a, d])
@@ -304,9 +313,37 @@ fn mix(
         None => scores,
     };
     // 3. Mixed values.
-    let weights = activation::softmax(scores, 3).reshape([b, g, a / g * n, p]);
+    let weights = activation::softmax(scores, 3);
+    let weights = match factors([b, a, n, p], start, options) {
+        Some(factors) => weights * Tensor::from_data(factors, &device),
+        None => weights,
+    };
+    let weights = weights.reshape([b, g, a / g * n, p]);
     let mixed = weights.matmul(heads(v)).reshape([b, a, n, d]);
     mixed.swap_dims(1, 2).reshape([tokens, width])
+}
+
+/// What the weights of texts are multiplied by where some are dropped, `[b, a, n, p]`; the first text begins at token `start`.
+pub(super) fn factors(
+    [b, a, n, p]: [usize; 4],
+    start: usize,
+    options: AttentionOptions,
+) -> Option<TensorData> {
+    let mask = options.mask()?;
+    let mut factors = vec![1.0; b * a * n * p];
+    for (row, factors) in factors.chunks_exact_mut(p.max(1)).enumerate() {
+        let (text, head, query) = (row / (a * n), row / n % a, row % n);
+        let token = start + text * n + query;
+        mask.apply(first_weight(token, head, a, 0), factors);
+    }
+    Some(TensorData::new(factors, [b, a, n, p]))
+}
+
+/// The number of the weight that a token of the batch has for key `key` of its text, in one of `heads` heads: its upper half is
+/// of token and head, its lower of the key.
+#[inline(always)]
+pub(super) fn first_weight(token: usize, head: usize, heads: usize, key: usize) -> usize {
+    ((token * heads + head) << 32) | key
 }
 
 /// Which keys each query does not see, row by row; `None` where every query sees every key.

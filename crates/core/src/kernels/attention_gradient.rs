@@ -6,7 +6,7 @@
 use burn::tensor::{Bool, Tensor, TensorData, activation};
 
 use super::AttentionOptions;
-use super::attention::{hidden, runs_of_equal_length};
+use super::attention::{factors, hidden, runs_of_equal_length};
 use super::gradient::{self, Gradient, Input};
 
 /// `softmax(q k^T scale + position_bias) v` within each text; the position bias gets no gradient.
@@ -65,7 +65,7 @@ pub(super) fn composed_backward(
     for (start, b, n) in runs_of_equal_length(offsets) {
         let rows = |x: &Tensor<2>| x.clone().slice([start..start + b * n, 0..x.dims()[1]]);
         let bias = position_bias.map(|bias| bias.clone().slice([0..options.heads, 0..n, 0..n]));
-        let found = mix_backward(inputs.each_ref().map(rows), bias, rows(&dy), b, options);
+        let found = mix_backward(inputs.each_ref().map(rows), bias, rows(&dy), (start, b), options);
         for (parts, found) in parts.iter_mut().zip(found) {
             parts.push(found);
         }
@@ -73,7 +73,7 @@ pub(super) fn composed_backward(
     parts.map(|parts| Tensor::cat(parts, 0))
 }
 
-/// The gradients of `b` texts of equal length.
+/// The gradients of `b` texts of equal length, the first of which begins at token `start`.
 ///
 /// # Shapes
 ///
@@ -82,12 +82,13 @@ fn mix_backward(
     [q, k, v]: [Tensor<2>; 3],
     bias: Option<Tensor<3>>,
     dy: Tensor<2>,
-    b: usize,
+    (start, b): (usize, usize),
     options: AttentionOptions,
 ) -> [Tensor<2>; 3] {
     let ([tokens, width], kv_width) = (q.dims(), k.dims()[1]);
     let (a, g) = (options.heads, options.kv_heads);
     let (n, d) = (tokens / b, width / a);
+    let device = q.device();
     let grouped = |x: Tensor<2>| {
         x.reshape([b, n, a, d])
             .swap_dims(1, 2)
@@ -114,12 +115,22 @@ fn mix_backward(
     };
     let weights = activation::softmax(scores, 3).reshape([b, g, a / g * n, n]);
     // 2. Their gradients, and those of the scores.
+    let dropped = factors([b, a, n, n], start, options)
+        .map(|factors| Tensor::<4>::from_data(factors, &device).reshape([b, g, a / g * n, n]));
     let dweights = dy.clone().matmul(v.transpose());
+    let dweights = match &dropped {
+        Some(factors) => dweights * factors.clone(),
+        None => dweights,
+    };
     let mean = (dweights.clone() * weights.clone()).sum_dim(3);
     let dscores = weights.clone() * (dweights - mean) * options.scale;
     // 3. The matrix products; the sum over the query heads of a key head is part of them.
     let dq = dscores.clone().matmul(k).reshape([b, a, n, d]);
     let dk = dscores.transpose().matmul(q);
+    let weights = match dropped {
+        Some(factors) => weights * factors,
+        None => weights,
+    };
     let dv = weights.transpose().matmul(dy);
     [
         dq.swap_dims(1, 2).reshape([tokens, width]),

@@ -112,6 +112,7 @@ proptest! {
         d in 1usize..37,
         how in 0u8..4,
         bias: bool,
+        dropped in prop::option::of(0.05f64..0.9),
         seed: u64,
     ) {
         let lengths: Vec<usize> = lengths.into_iter().chain(long).collect();
@@ -124,7 +125,10 @@ proptest! {
         };
         let (q, k, v) = (input(seed), input(seed ^ 1), input(seed ^ 2));
         let bias = bias.then(|| random([heads, longest + 2, longest + 2], seed ^ 3));
-        let options = AttentionOptions::new(heads, 0.3);
+        let options = AttentionOptions {
+            dropout: dropped.map(|probability| (probability, seed)),
+            ..AttentionOptions::new(heads, 0.3)
+        };
         close(
             attention::attention(q.clone(), k.clone(), v.clone(), bias.as_ref(), &offsets, options),
             attention::composed(q, k, v, bias.as_ref(), &offsets, options),
@@ -515,4 +519,28 @@ fn memory_that_others_hold_is_not_changed() {
     let (ones, zeros) = (Tensor::ones([16], &device), Tensor::zeros([16], &device));
     let _ = layer_norm::layer_norm(x.clone(), Some(x.clone()), &ones, &zeros, 1e-5);
     assert_eq!(values(x), before);
+}
+
+#[test]
+fn dropped_weights_of_attention_leave_its_mean() {
+    let options = AttentionOptions::new(2, 0.4);
+    let [q, k, v] = [0, 1, 2].map(|seed| random([9, 12], seed));
+    let attend = |dropout| {
+        let options = AttentionOptions { dropout, ..options };
+        let y = attention::attention(q.clone(), k.clone(), v.clone(), None, &[0, 4, 9], options);
+        y.into_data().try_into_vec::<f32>().unwrap()
+    };
+    let plain = attend(None);
+    let keys = 3000;
+    let mut mean = vec![0.0; plain.len()];
+    for key in 0..keys {
+        for (mean, y) in mean.iter_mut().zip(attend(Some((0.3, key)))) {
+            *mean += y / keys as f32;
+        }
+    }
+    assert_eq!(attend(Some((0.3, 5))), attend(Some((0.3, 5))));
+    assert_ne!(attend(Some((0.3, 5))), attend(Some((0.3, 6))));
+    for (mean, plain) in mean.iter().zip(&plain) {
+        assert!((mean - plain).abs() < 0.05, "{mean} and {plain}");
+    }
 }

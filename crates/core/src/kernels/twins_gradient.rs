@@ -80,6 +80,7 @@ proptest! {
         how in 0usize..3,
         window in 1usize..70,
         with_bias: bool,
+        dropped in prop::option::of(0.05f64..0.9),
         seed in 0u64..1000,
     ) {
         let lengths: Vec<usize> = lengths.into_iter().chain(long).collect();
@@ -95,6 +96,10 @@ proptest! {
             0 => options,
             1 => options.with_causal(None),
             _ => options.with_causal(Some(window)),
+        };
+        let options = AttentionOptions {
+            dropout: dropped.map(|probability| (probability, seed)),
+            ..options
         };
         let bias = with_bias.then(|| upstream([heads, longest + 1, longest + 1], seed + 4));
         let [q, k, v] = [heads, kv_heads, kv_heads].map(|heads| heads * d);

@@ -12,6 +12,7 @@ mod causal_lm;
 mod config_file;
 mod cross_encoder;
 mod decoder;
+mod dropout;
 mod encoder;
 mod heads;
 pub mod layered;
@@ -25,6 +26,7 @@ pub use decoder::{
     DECODER_FAMILIES, Decoder, DecoderConfig, ExpertsConfig, LayerConfig, NormKind, Positions, Rope,
     RopeRegime,
 };
+pub use dropout::DropoutConfig;
 pub use encoder::{EncoderConfig, EncoderModel, FAMILIES};
 pub use heads::{
     AnswerSpan, Classification, HeadPooling, Labels, NewHead, ProblemType, SequenceClassifier, SpanOptions,

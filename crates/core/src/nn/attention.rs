@@ -6,6 +6,7 @@
 use burn::tensor::Tensor;
 
 use super::Context;
+use super::context::slot_hash;
 use crate::{
     Error, Result,
     kernels::{self, AttentionOptions, LayerCache},
@@ -34,6 +35,8 @@ use crate::{
 pub struct Attention {
     head_dim: usize,
     options: AttentionOptions,
+    /// Probability and slot, hashed, of the dropout of its weights.
+    dropout: (f64, u64),
 }
 
 impl Attention {
@@ -62,6 +65,7 @@ impl Attention {
         Ok(Self {
             head_dim,
             options: AttentionOptions::new(num_attention_heads, scale),
+            dropout: (0.0, 0),
         })
     }
 
@@ -69,6 +73,14 @@ impl Attention {
     #[must_use]
     pub fn with_scale(mut self, scale: f64) -> Self {
         self.options.scale = scale;
+        self
+    }
+
+    /// Drops weights with a probability in passes that train the model with its dropout
+    /// ([`Context::with_model_dropout`]); `slot` is its place in the model.
+    #[must_use]
+    pub fn with_dropout(mut self, slot: &str, probability: f64) -> Self {
+        self.dropout = (probability, slot_hash(slot));
         self
     }
 
@@ -126,7 +138,13 @@ impl Attention {
         context: &Context,
     ) -> Tensor<2> {
         let offsets = context.segments().offsets();
-        kernels::attention(query, key, value, position_bias, offsets, self.options)
+        let (probability, slot) = self.dropout;
+        let mut options = self.options;
+        options.dropout = context
+            .model_dropout_key(slot)
+            .filter(|_| probability > 0.0)
+            .map(|key| (probability, key));
+        kernels::attention(query, key, value, position_bias, offsets, options)
     }
 
     /// Causal attention to the new tokens and to what each text's cache holds; keys and values go into the caches.

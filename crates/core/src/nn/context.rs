@@ -26,6 +26,8 @@ pub struct Context {
     /// The packed tokens of neighbouring texts with the same adapters; empty where no text has any.
     runs: Vec<(Range<usize>, AdapterStack)>,
     dropout_key: Option<u64>,
+    /// Whether the model's own dropout acts.
+    model_dropout: bool,
 }
 
 impl Context {
@@ -38,6 +40,7 @@ impl Context {
             adapters: Vec::new(),
             runs: Vec::new(),
             dropout_key: None,
+            model_dropout: false,
         }
     }
 
@@ -46,6 +49,13 @@ impl Context {
     #[must_use]
     pub fn with_dropout_key(mut self, key: u64) -> Self {
         self.dropout_key = Some(key);
+        self
+    }
+
+    /// Whether the dropout that the model has of its own acts in a pass with a key, besides that of adapters.
+    #[must_use]
+    pub fn with_model_dropout(mut self, acts: bool) -> Self {
+        self.model_dropout = acts;
         self
     }
 
@@ -58,10 +68,19 @@ impl Context {
     /// The key of the dropout in one place of the model, by the hash FNV-1a (Fowler, Noll and Vo 1991) of its slot.
     #[must_use]
     pub fn dropout_key_of(&self, slot: &str) -> Option<u64> {
-        let hash = slot.bytes().fold(0xCBF2_9CE4_8422_2325_u64, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3)
-        });
-        self.dropout_key.map(|key| key ^ hash)
+        self.dropout_key.map(|key| key ^ slot_hash(slot))
+    }
+
+    /// The key of the model's own dropout in one place; `None` where it does not act.
+    #[must_use]
+    pub fn model_dropout_key_of(&self, slot: &str) -> Option<u64> {
+        self.dropout_key_of(slot).filter(|_| self.model_dropout)
+    }
+
+    /// The same by the hash of the slot.
+    pub(super) fn model_dropout_key(&self, slot_hash: u64) -> Option<u64> {
+        let key = self.dropout_key.map(|key| key ^ slot_hash);
+        key.filter(|_| self.model_dropout)
     }
 
     /// The pass goes on behind so many tokens of each text, which a cache holds.
@@ -138,6 +157,7 @@ impl Context {
     pub(crate) fn with_segments(&self, segments: Segments) -> Self {
         let context = Self {
             dropout_key: self.dropout_key,
+            model_dropout: self.model_dropout,
             ..Self::new(segments)
         };
         match self.adapters.is_empty() {
@@ -152,6 +172,16 @@ impl Context {
         Self {
             starts: self.starts.clone(),
             ..self.with_segments(segments)
+        }
+    }
+
+    /// Some texts of this pass, the first of which begins at a token, without adapters; dropout draws for them as for others.
+    #[must_use]
+    pub(crate) fn like(&self, segments: Segments, token: usize) -> Self {
+        Self {
+            dropout_key: self.dropout_key.map(|key| key.wrapping_add(token as u64)),
+            model_dropout: self.model_dropout,
+            ..Self::new(segments)
         }
     }
 
@@ -174,4 +204,11 @@ impl Context {
             ..self.with_segments(Segments::from_lengths(lengths))
         }
     }
+}
+
+/// The hash FNV-1a of a slot.
+pub(super) fn slot_hash(slot: &str) -> u64 {
+    slot.bytes().fold(0xCBF2_9CE4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3)
+    })
 }

@@ -7,6 +7,7 @@
 mod attention;
 mod cache;
 mod context;
+mod dropout;
 mod embedding;
 mod layer_norm;
 mod linear;
@@ -18,6 +19,7 @@ pub use crate::kernels::Activation;
 pub use attention::Attention;
 pub use cache::KvCache;
 pub use context::Context;
+pub use dropout::Dropout;
 pub use embedding::Embedding;
 pub use layer_norm::LayerNorm;
 pub use linear::Linear;

@@ -16,6 +16,7 @@ pub struct Pass<'a> {
     /// What gradients are computed for; none in a pass that only computes forward.
     training: Option<Training<'a>>,
     dropout_key: Option<u64>,
+    model_dropout: bool,
 }
 
 struct Training<'a> {
@@ -45,6 +46,7 @@ impl<'a> Pass<'a> {
             adapters: adapters.clone(),
             training: None,
             dropout_key: None,
+            model_dropout: false,
         }
     }
 
@@ -66,7 +68,20 @@ impl<'a> Pass<'a> {
                 tape: Vec::new(),
             }),
             dropout_key: Some(dropout_key),
+            model_dropout: false,
         }
+    }
+
+    /// Whether the model's own dropout acts where the pass trains.
+    #[must_use]
+    pub(crate) fn with_model_dropout(mut self, acts: bool) -> Self {
+        self.model_dropout = acts;
+        self
+    }
+
+    /// The model's own dropout does not act in this pass, as an objective may want whose loss compares two passes.
+    pub fn without_model_dropout(&mut self) {
+        self.model_dropout = false;
     }
 
     /// The trained weights as they are in this pass.
@@ -91,7 +106,9 @@ impl<'a> Pass<'a> {
         let stacks = vec![adapters.clone(); segments.len()];
         let context = Context::new(segments).with_adapters(stacks);
         match self.dropout_key {
-            Some(key) => context.with_dropout_key(key),
+            Some(key) => context
+                .with_dropout_key(key)
+                .with_model_dropout(self.model_dropout),
             None => context,
         }
     }

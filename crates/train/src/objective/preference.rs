@@ -79,6 +79,8 @@ impl PreferenceOptimisation {
         let reference = self
             .log_likelihoods(batch, &mut Pass::forward(&AdapterStack::base()))?
             .inner();
+        // Both passes see the same model but for what is trained (TRL's `disable_dropout`).
+        pass.without_model_dropout();
         let ours = self.log_likelihoods(batch, pass)?; // [2 b], chosen ones first
         let b = batch.len();
         let half = |x: &Tensor<1>, from: usize| x.clone().narrow(0, from, b);

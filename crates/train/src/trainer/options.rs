@@ -47,6 +47,8 @@ pub struct TrainOptions {
     pub max_gradient_norm: f64,
     /// Whether layers are computed again on the way back instead of keeping what they computed.
     pub gradient_checkpointing: bool,
+    /// Whether the dropout that the model's `config.json` names acts in training, as in transformers' `Trainer`.
+    pub model_dropout: bool,
     /// Steps between evaluations; without it, at the end of every epoch.
     pub evaluate_every: Option<usize>,
     /// Evaluations without a better score after which the run ends; without it the run goes to its end.
@@ -73,6 +75,7 @@ impl Default for TrainOptions {
             adamw: AdamWOptions::default(),
             max_gradient_norm: 1.0,
             gradient_checkpointing: false,
+            model_dropout: true,
             evaluate_every: None,
             patience: None,
             keep_best: true,
@@ -150,6 +153,13 @@ impl TrainOptions {
     #[must_use]
     pub fn with_gradient_checkpointing(mut self, checkpointing: bool) -> Self {
         self.gradient_checkpointing = checkpointing;
+        self
+    }
+
+    /// Whether the model's own dropout acts in training.
+    #[must_use]
+    pub fn with_model_dropout(mut self, acts: bool) -> Self {
+        self.model_dropout = acts;
         self
     }
 
@@ -254,6 +264,7 @@ impl TrainOptions {
             "batch": [batch, unit],
             "accumulation": self.accumulation,
             "group_by_length": self.group_by_length,
+            "model_dropout": self.model_dropout,
             "shuffle": self.shuffle,
             "learning_rate": self.learning_rate,
             "warmup": self.warmup,

@@ -440,7 +440,8 @@ impl<O: Objective> Work<'_, O> {
         let mut sum = 0.0;
         for (number, batch) in batches.iter().enumerate() {
             let examples: Vec<&O::Example> = batch.iter().map(|index| &self.train[*index]).collect();
-            let mut pass = Pass::training(&leaves, trainable, plain.clone(), random.next_u64());
+            let mut pass = Pass::training(&leaves, trainable, plain.clone(), random.next_u64())
+                .with_model_dropout(self.options.model_dropout);
             // The share of this batch in the whole step, so that the division into batches changes nothing.
             let loss = self.objective.loss(&examples, &mut pass)? * (1.0 / weight);
             let value = f64::from(loss.clone().into_scalar::<f32>());

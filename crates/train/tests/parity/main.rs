@@ -12,5 +12,6 @@ mod checkpointing;
 mod embedding;
 mod heads;
 mod language;
+mod model_dropout;
 mod preference;
 mod reference;

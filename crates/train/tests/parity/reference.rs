@@ -142,6 +142,8 @@ pub fn options(case: &Case) -> TrainOptions {
         .with_schedule(0.2, Decay::Linear)
         .with_adamw(adamw);
     options.shuffle = false;
+    // The reference has none: PyTorch's random numbers are its own.
+    options.model_dropout = false;
     options
 }
 

@@ -19,6 +19,7 @@ use super::rows::Rows;
 use super::tensor::{from_vec, row_major, rows, with_slice};
 use super::vector_math::exp;
 use crate::kernels::AttentionOptions;
+use crate::kernels::attention::first_weight;
 
 /// Most queries of a task.
 const TASK_QUERIES: usize = 128;
@@ -96,6 +97,7 @@ pub fn with_texts<R>(
                 v: v.part(first, n, 0, v.width()),
                 bias,
                 position: 0,
+                token: first,
                 options,
             }
         });
@@ -120,6 +122,8 @@ pub struct Text<'a> {
     pub bias: Option<PositionBias<'a>>,
     /// The key that stands where the first query does.
     pub position: usize,
+    /// The number of its first token in the batch.
+    pub token: usize,
     pub options: AttentionOptions,
 }
 
@@ -232,6 +236,7 @@ impl WithSimd for Task<'_> {
             reason = "the precision of the computation is f32"
         )]
         let scale = scale as f32;
+        let mask = text.options.mask();
         let (width, d) = (text.q.width(), text.d());
         // The keys of this task are counted from its first visible one on.
         let start = text.visible(first).start;
@@ -272,6 +277,11 @@ impl WithSimd for Task<'_> {
                     let seen = seen.start - columns.start..seen.end - columns.start;
                     let maximum;
                     (maximum, sums[row]) = soften(simd, row_scores, seen, scale, bias);
+                    // Dropped weights are part of the sums all the same.
+                    if let Some(mask) = mask {
+                        let token = text.token + first + block + row;
+                        mask.apply(first_weight(token, head, heads, start + columns.start), row_scores);
+                    }
                     if let Some(log_sums) = &mut log_sums {
                         log_sums[(block + row) * heads + head] = maximum + sums[row].ln();
                     }

@@ -21,6 +21,7 @@ use super::tensor::{from_vec, row_major, rows};
 use super::transposed_product::transposed_product;
 use super::vector_math::exp;
 use crate::kernels::AttentionOptions;
+use crate::kernels::attention::first_weight;
 
 /// Queries whose scores are in memory at once.
 const BLOCK_QUERIES: usize = 32;
@@ -137,6 +138,7 @@ impl WithSimd for Task<'_> {
             reason = "the precision of the computation is f32"
         )]
         let scale = text.options.scale as f32;
+        let mask = text.options.mask();
         let (n, d, group) = (text.q.len(), text.d(), heads / kv_heads);
         let panel_width = PANEL_VECTORS * S::F32_LANES;
         let stride = n.next_multiple_of(S::F32_LANES);
@@ -165,11 +167,16 @@ impl WithSimd for Task<'_> {
                     };
                     product(simd, left, right, 0..d, panels.clone(), &mut raw);
                 }
-                // 2. The weights P themselves, and the gradients of the scores P (dP - dy out).
+                // 2. The weights P themselves, and the gradients of the scores P (dP - dy out). Where a mask M dropped some, dP
+                // is that of P M, times M, and dy out is still the mean of dP under P.
                 for row in 0..count {
                     let query = block + row;
                     let seen = text.visible(query);
                     let at = row * stride;
+                    let first = first_weight(text.token + query, head, heads, columns.start);
+                    if let Some(mask) = mask {
+                        mask.apply(first, &mut changes[at..][columns.clone()]);
+                    }
                     let line = Line {
                         weights: &mut scores[at..][columns.clone()],
                         changes: &mut changes[at..][columns.clone()],
@@ -180,6 +187,9 @@ impl WithSimd for Task<'_> {
                         scale,
                     };
                     line.soften(simd);
+                    if let Some(mask) = mask {
+                        mask.apply(first, &mut scores[at..][columns.clone()]);
+                    }
                 }
                 // 3. The gradients of the queries, each complete.
                 let steps = columns.start..columns.end.min(n);

@@ -85,6 +85,7 @@ pub fn attention_cached(
                 v: held(&cache.values),
                 bias: None,
                 position: cache.position,
+                token: pair[0],
                 options,
             }
         })

@@ -72,7 +72,8 @@ impl SelfAttention {
         let attention = Attention::new(config.num_attention_heads, d)?
             .with_kv_heads(config.num_key_value_heads)?
             .with_scale(layer.attention_scale)
-            .with_causal(layer.sliding_window);
+            .with_causal(layer.sliding_window)
+            .with_dropout(&slot("attention.dropout"), config.dropout.attention);
         Ok(Self {
             qkv,
             head_norms,

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::super::dropout::DropoutConfig;
 use super::names::{DecoderNames, MlpNames};
 use super::rope::Rope;
 use crate::kernels::LayerCache;
@@ -53,6 +54,8 @@ pub struct DecoderConfig {
     pub bos_token_id: Option<u32>,
     /// The tokens that end a text.
     pub eos_token_ids: Vec<u32>,
+    /// What a model that trains drops.
+    pub dropout: DropoutConfig,
     /// Module paths and which of them have biases.
     pub(in crate::models) names: DecoderNames,
 }

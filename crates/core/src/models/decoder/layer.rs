@@ -12,17 +12,19 @@ use super::norm::Norm;
 use crate::adapters::{Module, ModuleMut, SublayerKind};
 use crate::error::Result;
 use crate::kernels::LayerCache;
-use crate::nn::{Context, Sublayer};
+use crate::nn::{Context, Dropout, Sublayer};
 
 /// Attention and a feed-forward layer, each of a normalised input and added to the stream of hidden states.
 #[derive(Clone, Debug)]
 pub(super) struct Layer {
     input_norm: Norm,
     attention: SelfAttention,
+    attention_dropout: Dropout,
     attention_end: Sublayer,
     attention_output_norm: Option<Norm>,
     mlp_norm: Norm,
     mlp: Mlp,
+    mlp_dropout: Dropout,
     mlp_end: Sublayer,
     mlp_output_norm: Option<Norm>,
     parallel_residual: bool,
@@ -61,10 +63,12 @@ impl Layer {
         Ok(Self {
             input_norm: norm(names.input_norm)?,
             attention: SelfAttention::load(config, index, parts)?,
+            attention_dropout: Dropout::new(slot("attention_output.dropout"), config.dropout.attention_output),
             attention_end: end("attention_adapters"),
             attention_output_norm: optional(names.attention_output_norm)?,
             mlp_norm: norm(names.mlp_norm)?,
             mlp: Mlp::load(config, index, parts)?,
+            mlp_dropout: Dropout::new(slot("mlp.dropout"), config.dropout.feed_forward),
             mlp_end: end("output_adapters"),
             mlp_output_norm: optional(names.mlp_output_norm)?,
             parallel_residual: config.parallel_residual,
@@ -87,6 +91,7 @@ impl Layer {
         // 1. Attention of the normalised stream.
         let (normed, x) = self.input_norm.forward_residual(stream.x, stream.added, context);
         let y = self.attention.forward(normed, angles, caches, context);
+        let y = self.attention_dropout.forward(y, context);
         let y = self.attention_end.forward(y, |y| y + x.clone(), context);
         let y = after(&self.attention_output_norm, y);
         // 2. The feed-forward layer, of the same stream or of the stream with the attention in it.
@@ -94,6 +99,7 @@ impl Layer {
             let z = self
                 .mlp
                 .forward(self.mlp_norm.forward(x.clone(), 1, context), context)?;
+            let z = self.mlp_dropout.forward(z, context);
             // Beside attention there is no stream with the feed-forward layer alone in it.
             let z = self.mlp_end.forward(z, |z| z, context);
             let z = after(&self.mlp_output_norm, z);
@@ -103,7 +109,7 @@ impl Layer {
             });
         }
         let (normed, x) = self.mlp_norm.forward_residual(x, Some(y), context);
-        let z = self.mlp.forward(normed, context)?;
+        let z = self.mlp_dropout.forward(self.mlp.forward(normed, context)?, context);
         let z = self.mlp_end.forward(z, |z| z + x.clone(), context);
         Ok(Stream {
             x,

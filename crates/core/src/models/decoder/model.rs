@@ -18,7 +18,7 @@ use super::rope::Rope;
 use crate::adapters::{AdapterBase, Module, ModuleMut, ModuleShapes, SublayerShape};
 use crate::error::{Error, Result};
 use crate::kernels::{LayerCache, LinearWeight};
-use crate::nn::{Context, Embedding, KvCache, Linear, Segments};
+use crate::nn::{Context, Dropout, Embedding, KvCache, Linear, Segments};
 use crate::weights::{Loader, ModelFiles};
 
 /// A pre-norm transformer decoder with its output layer.
@@ -27,6 +27,7 @@ pub struct Decoder {
     config: DecoderConfig,
     embed_tokens: Embedding,
     embed_positions: Option<Embedding>,
+    dropout: Dropout,
     layers: Vec<Layer>,
     norm: Norm,
     lm_head: Linear,
@@ -83,6 +84,7 @@ impl Decoder {
         let mut decoder = Self {
             embed_tokens,
             embed_positions,
+            dropout: Dropout::new("embeddings.dropout", config.dropout.embeddings),
             layers: layers.collect::<Result<_>>()?,
             norm: parts.norm(names.norm, h)?,
             lm_head,
@@ -324,7 +326,10 @@ impl Decoder {
             Some(table) => x + table.forward_adapted(&context.positions(), context)?,
             None => x,
         };
-        Ok(Stream { x, added: None })
+        Ok(Stream {
+            x: self.dropout.forward(x, context),
+            added: None,
+        })
     }
 
     /// The table of words.

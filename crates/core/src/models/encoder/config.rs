@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::super::config_file::ConfigFile;
+use super::super::dropout::DropoutConfig;
 use crate::error::{Error, Result};
 use crate::nn::Activation;
 
@@ -49,6 +50,8 @@ pub struct EncoderConfig {
     pub padding_idx: Option<u32>,
     /// Rows of the table of relative position biases, for a family with one.
     pub relative_attention_num_buckets: Option<usize>,
+    /// What a model that trains drops.
+    pub dropout: DropoutConfig,
     /// Classes of the classification head, where the checkpoint has one.
     pub num_labels: usize,
 }
@@ -70,9 +73,11 @@ impl EncoderConfig {
         let anywhere = Self {
             path: PathBuf::new(),
             num_labels: 0,
+            dropout: DropoutConfig::default(),
             ..self.clone()
         };
-        format!("{anywhere:?}")
+        // Vectors do not depend on dropout, and were described without it before it was read.
+        format!("{anywhere:?}").replace(&format!(" dropout: {:?},", anywhere.dropout), "")
     }
 
     /// Reads the fields that all families have under BERT's names.
@@ -91,6 +96,7 @@ impl EncoderConfig {
             layer_norm_eps: file.epsilon("layer_norm_eps", 1e-12)?,
             padding_idx: None,
             relative_attention_num_buckets: None,
+            dropout: dropout(file)?,
             num_labels: num_labels(file)?,
         }
         .checked(file, "num_attention_heads")
@@ -127,6 +133,21 @@ impl EncoderConfig {
         self.padding_idx = u32::try_from(padding_idx).ok();
         Ok(self)
     }
+}
+
+/// BERT's fields, with transformers' defaults. A head's own defaults to that of the layers.
+fn dropout(file: &ConfigFile) -> Result<DropoutConfig> {
+    let hidden = file.dropout("hidden_dropout_prob", 0.1)?;
+    let head = file.dropout("classifier_dropout", hidden)?;
+    Ok(DropoutConfig {
+        embeddings: hidden,
+        attention_output: hidden,
+        attention: file.dropout("attention_probs_dropout_prob", 0.1)?,
+        feed_forward: hidden,
+        sequence_head: head,
+        token_head: head,
+        span_head: 0.0,
+    })
 }
 
 /// The non-linearity that a field names; the exact GELU where it is absent, as in transformers.

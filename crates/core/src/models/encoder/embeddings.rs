@@ -7,7 +7,7 @@ use burn::tensor::Tensor;
 use super::EncoderConfig;
 use crate::adapters::Module;
 use crate::error::{Error, Result};
-use crate::nn::{Context, Embedding, LayerNorm};
+use crate::nn::{Context, Dropout, Embedding, LayerNorm};
 use crate::weights::Loader;
 
 /// Words, positions and token types, added and normalised.
@@ -17,6 +17,7 @@ pub(super) struct Embeddings {
     position_embeddings: Embedding,
     token_type_embeddings: Option<Embedding>,
     layer_norm: LayerNorm,
+    dropout: Dropout,
     padding_idx: Option<u32>,
     max_tokens: usize,
 }
@@ -37,6 +38,7 @@ impl Embeddings {
                 rows => Some(table("token_type_embeddings", rows)?),
             },
             layer_norm: layer_norm(config, loader, "embeddings.LayerNorm")?,
+            dropout: Dropout::new("embeddings.dropout", config.dropout.embeddings),
             padding_idx: config.padding_idx,
             max_tokens: config.max_tokens(),
         })
@@ -80,8 +82,9 @@ impl Embeddings {
             Some(types) => x + types.forward_adapted(&vec![0; ids.len()], context)?,
             None => x,
         };
-        // 3. Norm.
-        Ok(self.layer_norm.forward_adapted(x, None, context))
+        // 3. Norm, and what a pass that trains drops.
+        let x = self.layer_norm.forward_adapted(x, None, context);
+        Ok(self.dropout.forward(x, context))
     }
 
     /// The modules that adapters can change, in the order of the data flow.

@@ -12,7 +12,7 @@ use super::embeddings::layer_norm;
 use super::families::LayerNames;
 use crate::adapters::{Module, SublayerKind};
 use crate::error::Result;
-use crate::nn::{Activation, Attention, Context, LayerNorm, Linear, Segments, Sublayer};
+use crate::nn::{Activation, Attention, Context, Dropout, LayerNorm, Linear, Segments, Sublayer};
 use crate::weights::Loader;
 
 /// Attention, then a feed-forward layer, each added to its input and normalised.
@@ -23,11 +23,13 @@ pub(super) struct Layer {
     value: Linear,
     attention: Attention,
     attention_output: Linear,
+    attention_dropout: Dropout,
     attention_end: Sublayer,
     attention_norm: LayerNorm,
     intermediate: Linear,
     hidden_act: Activation,
     output: Linear,
+    dropout: Dropout,
     end: Sublayer,
     output_norm: LayerNorm,
 }
@@ -55,13 +57,19 @@ impl Layer {
             query: dense(names.query, h, h)?,
             key: dense(names.key, h, h)?,
             value: dense(names.value, h, h)?,
-            attention: Attention::new(config.num_attention_heads, config.head_dim())?,
+            attention: Attention::new(config.num_attention_heads, config.head_dim())?
+                .with_dropout(&slot("attention.dropout"), config.dropout.attention),
             attention_output: dense(names.attention_output, h, h)?,
+            attention_dropout: Dropout::new(
+                slot("attention_output.dropout"),
+                config.dropout.attention_output,
+            ),
             attention_end: Sublayer::new(slot(names.attention_end)),
             attention_norm: layer_norm(config, loader, &slot(names.attention_norm))?,
             intermediate: dense(names.intermediate, h, f)?,
             hidden_act: config.hidden_act,
             output: dense(names.output, f, h)?,
+            dropout: Dropout::new(slot("output.dropout"), config.dropout.feed_forward),
             end: Sublayer::new(slot(names.end)),
             output_norm: layer_norm(config, loader, &slot(names.output_norm))?,
         })
@@ -79,6 +87,7 @@ impl Layer {
         let [q, k, v] = Linear::forward_each([&self.query, &self.key, &self.value], x.clone(), context);
         let mixed = self.attend([q, k, v], position_bias, context); // [t, h]
         let y = self.attention_output.forward(mixed, context);
+        let y = self.attention_dropout.forward(y, context);
         let normed = |y| self.attention_norm.forward_adapted(y, Some(x.clone()), context);
         let y = self.attention_end.forward(y, normed, context);
         let x = self.attention_norm.forward_adapted(y, Some(x), context);
@@ -87,6 +96,7 @@ impl Layer {
             .intermediate
             .forward_activated(x.clone(), self.hidden_act, context); // [t, f]
         let y = self.output.forward(y, context); // [t, h]
+        let y = self.dropout.forward(y, context);
         let normed = |y| self.output_norm.forward_adapted(y, Some(x.clone()), context);
         let y = self.end.forward(y, normed, context);
         self.output_norm.forward_adapted(y, Some(x), context)
@@ -104,10 +114,11 @@ impl Layer {
             LayerBias::None => self.attention.forward(q, k, v, None, context),
             LayerBias::Shared(bias) => self.attention.forward(q, k, v, Some(bias), context),
             LayerBias::OfRuns(biases) => {
+                let outer = context;
                 let texts = runs(context).into_iter().zip(biases);
                 let mixed = texts.map(|((tokens, segments), bias)| {
                     let rows = |x: &Tensor<2>| x.clone().slice([tokens.clone(), 0..x.dims()[1]]);
-                    let context = Context::new(segments);
+                    let context = outer.like(segments, tokens.start);
                     self.attention
                         .forward(rows(&q), rows(&k), rows(&v), Some(bias), &context)
                 });

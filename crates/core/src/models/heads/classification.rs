@@ -9,7 +9,7 @@ use super::body::{Head, HeadLoader};
 use crate::adapters::Module;
 use crate::error::{Error, Result};
 use crate::generation::Random;
-use crate::nn::{Activation, Context, Linear, Segments};
+use crate::nn::{Activation, Context, Dropout, Linear, Segments};
 use crate::weights::{LoadReport, ModelFiles};
 
 /// What a classification head reads of a text.
@@ -40,6 +40,8 @@ pub(super) enum ClassificationHead {
         dense_in_model: bool,
         activation: Activation,
         out_proj: Linear,
+        /// Before `dense`, where the family has it, and before `out_proj`.
+        dropout: [Dropout; 2],
     },
     /// Pooling and further steps, of which the last is a linear layer.
     Sentence(SentenceHead),
@@ -71,6 +73,7 @@ impl ClassificationHead {
             dense_in_model: names.dense_in_model,
             activation: names.activation,
             out_proj: parts.linear(names.out_proj, false, (h, c))?,
+            dropout: dropout(parts),
         };
         Ok((head, LoadReport::default()))
     }
@@ -102,6 +105,7 @@ impl ClassificationHead {
                     dense_in_model: in_model,
                     activation: names.activation,
                     out_proj: parts.new_linear(names.out_proj, (h, c), &mut random)?,
+                    dropout: dropout(parts),
                 };
                 Ok((head, LoadReport::default()))
             }
@@ -141,14 +145,29 @@ impl ClassificationHead {
                 dense,
                 activation,
                 out_proj,
+                dropout: [before_dense, before_last],
                 ..
             } => {
+                let pooled = before_dense.forward(pooled, context);
                 let x = dense.forward_activated(pooled, *activation, context); // [b, h]
-                out_proj.forward(x, context)
+                out_proj.forward(before_last.forward(x, context), context)
             }
             Self::Sentence(head) => head.last(pooled, context),
         }
     }
+}
+
+/// What a head drops in passes that train.
+fn dropout(parts: &HeadLoader<'_, '_>) -> [Dropout; 2] {
+    let probability = parts.config.dropout.sequence_head;
+    let first = match parts.family.head.drops_input {
+        true => probability,
+        false => 0.0,
+    };
+    [
+        Dropout::new("classifier.dropout.input", first),
+        Dropout::new("classifier.dropout", probability),
+    ]
 }
 
 impl Head for ClassificationHead {

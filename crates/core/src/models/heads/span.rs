@@ -184,7 +184,9 @@ impl SpanReader {
     }
 
     fn with_head(files: &ModelFiles, seed: Option<u64>, device: &Device) -> Result<Self> {
-        let (body, head) = TokenHead::load(files, device, (QA_OUTPUTS, LOGITS), seed)?;
+        let (body, head) = TokenHead::load(files, device, (QA_OUTPUTS, LOGITS), seed, |dropout| {
+            dropout.span_head
+        })?;
         Ok(Self {
             body,
             head,
@@ -298,7 +300,7 @@ impl SpanReader {
     /// # Shapes
     /// `hidden [t, h] -> [t, 2]`.
     pub fn logits(&self, hidden: Tensor<2>, context: &Context) -> Tensor<2> {
-        self.head.layer.forward(hidden, context)
+        self.head.logits(hidden, context)
     }
 
     /// Writes the reader, with what adapters make of it, as a folder that ragtune and transformers

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor};
 
+use super::super::dropout::DropoutConfig;
 use super::super::encoder::EncoderModel;
 use super::super::layered::layered_through;
 use super::super::sentence::to_host;
@@ -17,7 +18,7 @@ use super::labels::{argmax, softmax};
 use crate::adapters::{AdapterBase, AdapterStack, Module, ModuleShapes};
 use crate::error::Result;
 use crate::generation::Random;
-use crate::nn::{Context, Linear};
+use crate::nn::{Context, Dropout, Linear};
 use crate::weights::{FloatType, LoadReport, ModelFiles};
 
 /// The module path of the head, in every family.
@@ -62,6 +63,7 @@ pub struct WordTag {
 #[derive(Clone, Debug)]
 pub(super) struct TokenHead {
     pub(super) layer: Linear,
+    dropout: Dropout,
 }
 
 impl TokenHead {
@@ -71,6 +73,7 @@ impl TokenHead {
         device: &Device,
         (slot, classes): (&str, usize),
         seed: Option<u64>,
+        dropout: fn(&DropoutConfig) -> f64,
     ) -> Result<(Body, Self)> {
         Body::load(files, device, |parts| {
             let dims = (parts.config.hidden_size, classes);
@@ -78,8 +81,29 @@ impl TokenHead {
                 None => parts.linear(slot, false, dims)?,
                 Some(seed) => parts.new_linear(slot, dims, &mut Random::new(seed))?,
             };
-            Ok((Self { layer }, LoadReport::default()))
+            let dropout = Dropout::new(format!("{slot}.dropout"), dropout(&parts.config.dropout));
+            Ok((Self { layer, dropout }, LoadReport::default()))
         })
+    }
+}
+
+impl TokenHead {
+    /// The head of a classifier of words.
+    fn of_words(
+        files: &ModelFiles,
+        device: &Device,
+        classes: usize,
+        seed: Option<u64>,
+    ) -> Result<(Body, Self)> {
+        Self::load(files, device, (CLASSIFIER, classes), seed, |dropout| {
+            dropout.token_head
+        })
+    }
+
+    /// # Shapes
+    /// `[t, h] -> [t, c]`.
+    pub(super) fn logits(&self, hidden: Tensor<2>, context: &Context) -> Tensor<2> {
+        self.layer.forward(self.dropout.forward(hidden, context), context)
     }
 }
 
@@ -104,7 +128,7 @@ impl TokenClassifier {
     /// As [`super::super::SequenceClassifier::from_files`].
     pub fn from_files(files: &ModelFiles, device: &Device) -> Result<Self> {
         let labels = Labels::read(&Body::config_file(files)?)?;
-        let (body, head) = TokenHead::load(files, device, (CLASSIFIER, labels.len()), None)?;
+        let (body, head) = TokenHead::of_words(files, device, labels.len(), None)?;
         Ok(Self { body, head, labels })
     }
 
@@ -132,7 +156,7 @@ impl TokenClassifier {
         seed: u64,
         device: &Device,
     ) -> Result<Self> {
-        let (body, head) = TokenHead::load(files, device, (CLASSIFIER, labels.len()), Some(seed))?;
+        let (body, head) = TokenHead::of_words(files, device, labels.len(), Some(seed))?;
         Ok(Self { body, head, labels })
     }
 
@@ -250,7 +274,7 @@ impl TokenClassifier {
     /// # Shapes
     /// `hidden [t, h] -> [t, c]`.
     pub fn logits(&self, hidden: Tensor<2>, context: &Context) -> Tensor<2> {
-        self.head.layer.forward(hidden, context)
+        self.head.logits(hidden, context)
     }
 
     /// Writes the classifier, with what adapters make of it, as a folder that ragtune and transformers

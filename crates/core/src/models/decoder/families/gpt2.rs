@@ -2,6 +2,7 @@
 //! stored transposed.
 
 use super::super::super::config_file::ConfigFile;
+use super::super::super::dropout::DropoutConfig;
 use super::super::config::{DecoderConfig, LayerConfig, NormKind, Positions};
 use super::super::limits::{MAX_INTERMEDIATE_SIZE, MAX_LAYERS, MAX_TABLE_ROWS};
 use super::super::names::{AttentionNames, Biases, DecoderNames, MlpNames, Projections};
@@ -49,6 +50,7 @@ pub(super) fn config(file: &ConfigFile, model_type: &str) -> Result<DecoderConfi
         true => heads.scale(),
         false => 1.0,
     };
+    let residual = file.dropout("resid_pdrop", 0.1)?;
     let by_depth = file.flag("scale_attn_by_inverse_layer_idx", false)?;
     let layer = |index: usize| LayerConfig {
         sliding_window: None,
@@ -83,6 +85,13 @@ pub(super) fn config(file: &ConfigFile, model_type: &str) -> Result<DecoderConfi
         final_logit_softcapping: None,
         bos_token_id: shape::bos(file)?,
         eos_token_ids: shape::eos(file)?,
+        dropout: DropoutConfig {
+            embeddings: file.dropout("embd_pdrop", 0.1)?,
+            attention_output: residual,
+            attention: file.dropout("attn_pdrop", 0.1)?,
+            feed_forward: residual,
+            ..DropoutConfig::default()
+        },
         names: NAMES,
     })
 }

@@ -2,6 +2,7 @@
 //! side in one matrix, a partial rotation, and usually attention and feed-forward layer of the same input.
 
 use super::super::super::config_file::ConfigFile;
+use super::super::super::dropout::DropoutConfig;
 use super::super::config::{DecoderConfig, LayerConfig, NormKind, Positions};
 use super::super::limits::{MAX_INTERMEDIATE_SIZE, MAX_TABLE_ROWS};
 use super::super::names::{AttentionNames, Biases, DecoderNames, MlpNames, Projections};
@@ -53,6 +54,7 @@ pub(super) fn config(file: &ConfigFile, model_type: &str) -> Result<DecoderConfi
         rope: Some(0),
         attention_scale: heads.scale(),
     };
+    let hidden = file.dropout("hidden_dropout", 0.0)?;
     let bias = file.flag("attention_bias", true)?;
     Ok(DecoderConfig {
         path: file.path().to_owned(),
@@ -76,6 +78,13 @@ pub(super) fn config(file: &ConfigFile, model_type: &str) -> Result<DecoderConfi
         final_logit_softcapping: None,
         bos_token_id: shape::bos(file)?,
         eos_token_ids: shape::eos(file)?,
+        dropout: DropoutConfig {
+            embeddings: hidden,
+            attention_output: hidden,
+            attention: file.dropout("attention_dropout", 0.0)?,
+            feed_forward: hidden,
+            ..DropoutConfig::default()
+        },
         names: DecoderNames {
             biases: Biases {
                 projections: bias,

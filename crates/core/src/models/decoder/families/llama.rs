@@ -1,6 +1,7 @@
 //! Llama 2 and 3, and everything that is a Llama: SmolLM2, TinyLlama (transformers 5.23, `modeling_llama.py`).
 
 use super::super::super::config_file::ConfigFile;
+use super::super::super::dropout::DropoutConfig;
 use super::super::config::{DecoderConfig, LayerConfig, NormKind, Positions};
 use super::super::limits::{MAX_INTERMEDIATE_SIZE, MAX_TABLE_ROWS};
 use super::super::names::{AttentionNames, Biases, DecoderNames, MlpNames, Projections};
@@ -126,6 +127,10 @@ pub(super) fn read_with(
         final_logit_softcapping: None,
         bos_token_id: shape::bos(file)?,
         eos_token_ids: shape::eos(file)?,
+        dropout: DropoutConfig {
+            attention: file.dropout("attention_dropout", 0.0)?,
+            ..DropoutConfig::default()
+        },
         names: NAMES,
     })
 }

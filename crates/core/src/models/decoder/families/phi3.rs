@@ -2,6 +2,7 @@
 //! partial rotation.
 
 use super::super::super::config_file::ConfigFile;
+use super::super::super::dropout::DropoutConfig;
 use super::super::config::DecoderConfig;
 use super::super::names::{AttentionNames, DecoderNames, MlpNames, Projections};
 use super::super::{Rope, RopeFields};
@@ -21,7 +22,13 @@ pub(super) fn config(file: &ConfigFile, model_type: &str) -> Result<DecoderConfi
         };
         Ok(vec![Rope::read(file, fields)?])
     })?;
+    let residual = file.dropout("resid_pdrop", 0.0)?;
     let mut config = DecoderConfig {
+        dropout: DropoutConfig {
+            attention_output: residual,
+            feed_forward: residual,
+            ..config.dropout
+        },
         names: DecoderNames {
             attention: AttentionNames {
                 projections: Projections::Stacked("self_attn.qkv_proj"),

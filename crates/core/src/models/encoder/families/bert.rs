@@ -16,6 +16,7 @@ pub(super) const FAMILY: Family = Family {
         dense: "pooler.dense",
         activation: Activation::Tanh,
         out_proj: "classifier",
+        drops_input: false,
     },
 };
 

@@ -1,6 +1,7 @@
 //! DistilBERT (transformers 5.23, `modeling_distilbert.py`): a BERT without token types, under names of its own.
 
 use super::super::super::config_file::ConfigFile;
+use super::super::super::dropout::DropoutConfig;
 use super::super::EncoderConfig;
 use super::super::config::{
     MAX_HEADS, MAX_HIDDEN_SIZE, MAX_INTERMEDIATE_SIZE, MAX_LAYERS, MAX_TABLE_ROWS, activation, num_labels,
@@ -30,6 +31,7 @@ pub(super) const FAMILY: Family = Family {
         dense: "pre_classifier",
         activation: Activation::Relu,
         out_proj: "classifier",
+        drops_input: false,
     },
 };
 
@@ -37,6 +39,7 @@ pub(super) const FAMILY: Family = Family {
 const LAYER_NORM_EPS: f64 = 1e-12;
 
 fn config(file: &ConfigFile, model_type: &str) -> Result<EncoderConfig> {
+    let hidden = file.dropout("dropout", 0.1)?;
     EncoderConfig {
         path: file.path().to_owned(),
         model_type: model_type.to_owned(),
@@ -51,6 +54,15 @@ fn config(file: &ConfigFile, model_type: &str) -> Result<EncoderConfig> {
         layer_norm_eps: LAYER_NORM_EPS,
         padding_idx: None,
         relative_attention_num_buckets: None,
+        dropout: DropoutConfig {
+            embeddings: hidden,
+            attention_output: 0.0,
+            attention: file.dropout("attention_dropout", 0.1)?,
+            feed_forward: hidden,
+            sequence_head: file.dropout("seq_classif_dropout", 0.2)?,
+            token_head: hidden,
+            span_head: file.dropout("qa_dropout", 0.1)?,
+        },
         num_labels: num_labels(file)?,
     }
     .checked(file, "n_heads")

@@ -58,6 +58,8 @@ pub(in crate::models) struct HeadNames {
     pub(in crate::models) dense: &'static str,
     pub(in crate::models) activation: Activation,
     pub(in crate::models) out_proj: &'static str,
+    /// Whether dropout also acts before `dense`.
+    pub(in crate::models) drops_input: bool,
 }
 
 /// What classes of transformers begin with, by `model_type`.

@@ -2,6 +2,7 @@
 //! attention scores by relative position.
 
 use super::super::super::config_file::ConfigFile;
+use super::super::super::dropout::DropoutConfig;
 use super::super::EncoderConfig;
 use super::super::config::MAX_TABLE_ROWS;
 use super::super::position_bias::NUM_BUCKETS;
@@ -30,6 +31,7 @@ pub(super) const FAMILY: Family = Family {
         dense: "classifier.dense",
         activation: Activation::Tanh,
         out_proj: "classifier.out_proj",
+        drops_input: true,
     },
 };
 
@@ -40,9 +42,16 @@ fn config(file: &ConfigFile, model_type: &str) -> Result<EncoderConfig> {
     let buckets = file
         .optional_size("relative_attention_num_buckets", NUM_BUCKETS..=MAX_TABLE_ROWS)?
         .unwrap_or(NUM_BUCKETS);
+    let read = EncoderConfig::read(file, model_type)?;
     Ok(EncoderConfig {
         padding_idx: Some(PADDING_IDX),
         relative_attention_num_buckets: Some(buckets),
-        ..EncoderConfig::read(file, model_type)?
+        dropout: DropoutConfig {
+            // Its heads know no dropout of their own.
+            sequence_head: read.dropout.feed_forward,
+            token_head: read.dropout.feed_forward,
+            ..read.dropout
+        },
+        ..read
     })
 }

@@ -17,6 +17,7 @@ pub(super) const FAMILY: Family = Family {
         dense: "classifier.dense",
         activation: Activation::Tanh,
         out_proj: "classifier.out_proj",
+        drops_input: true,
     },
 };
 

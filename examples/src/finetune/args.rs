@@ -94,6 +94,9 @@ pub struct Args {
     /// prompt: a text that the rows begin as [default: words drawn at random]
     #[arg(long, value_name = "TEXT")]
     pub prompt_text: Option<String>,
+    /// Its tokens, once the model is loaded.
+    #[arg(skip)]
+    pub prompt_ids: Vec<u32>,
     /// Times through the examples
     #[arg(long, default_value_t = 3.0, conflicts_with = "steps")]
     pub epochs: f64,
@@ -139,6 +142,9 @@ pub struct Args {
     /// Takes duplicates, contradictions and missing values out of the examples, and says what went
     #[arg(long)]
     pub clean: bool,
+    /// Leaves the model's own dropout out, which `config.json` names
+    #[arg(long)]
+    pub no_model_dropout: bool,
     /// Computes layers again on the way back: less memory, a third more time
     #[arg(long)]
     pub checkpointing: bool,
@@ -354,7 +360,13 @@ impl Args {
                     false => adapter,
                 })
             }
-            Method::Prompt => Tuning::Prompt(Prompt::default().with_virtual_tokens(self.virtual_tokens)),
+            Method::Prompt => {
+                let prompt = Prompt::default().with_virtual_tokens(self.virtual_tokens);
+                Tuning::Prompt(match &self.prompt_text {
+                    Some(text) => prompt.from_text(text, self.prompt_ids.clone()),
+                    None => prompt,
+                })
+            }
         }
     }
 
@@ -388,6 +400,7 @@ impl Args {
             .with_schedule(self.warmup, self.schedule)
             .with_adamw(adamw)
             .with_gradient_checkpointing(self.checkpointing)
+            .with_model_dropout(!self.no_model_dropout)
             .with_seed(self.seed);
         options.learning_rate = self.lr;
         options.patience = self.patience;

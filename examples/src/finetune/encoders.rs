@@ -305,7 +305,7 @@ fn save(
     whole: impl FnOnce(&AdapterStack) -> Outcome,
 ) -> Outcome {
     if form == Form::Model {
-        return whole(&AdapterStack::base().with(Arc::new(set.clone()), 1.0));
+        return whole(&AdapterStack::base().with(Arc::new(set.mergeable()), 1.0));
     }
     let mut config = set.config().clone();
     config.base_model_name_or_path = Some(args.model.clone());

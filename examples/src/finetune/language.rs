@@ -85,7 +85,8 @@ pub fn preferences(args: &Args) -> Outcome {
     let encode = |set: &Dataset<_>| encoder.preferences(set, limits);
     let train = encode(&sets.train)?;
     let notes = vec![train.report.to_string()];
-    let tuning = tuning(args, &lm)?;
+    let args = &with_prompt(args, &lm)?;
+    let tuning = args.tuning();
     let inputs = data::shown(Inputs::default(), &sets)
         .with_tokens(
             train
@@ -121,7 +122,8 @@ fn learn<R: Examined>(
     let train = encode(&sets.train)?;
     let notes = vec![train.report.to_string()];
     show(args, &lm, &train)?;
-    let tuning = tuning(args, &lm)?;
+    let args = &with_prompt(args, &lm)?;
+    let tuning = args.tuning();
     let sequences: Vec<Sequence> = train.items.iter().map(|item| item.value.clone()).collect();
     let inputs = data::shown(Inputs::default(), sets)
         .with_sequences(&sequences, &train.sources, learns)
@@ -156,14 +158,15 @@ fn limits(args: &Args, lm: &CausalLm) -> Limits {
     Limits::new(args.max_tokens.unwrap_or(reads.min(MAX_TOKENS))).with_overflow(args.overflow)
 }
 
-/// What of the model trains; a prompt may begin as a text.
-fn tuning(args: &Args, lm: &CausalLm) -> Result<Tuning, Box<dyn Error>> {
-    Ok(match (args.tuning(), &args.prompt_text) {
-        (Tuning::Prompt(prompt), Some(text)) => {
-            let ids = lm.tokenizer().encode_ordinary(text, false)?.ids;
-            Tuning::Prompt(prompt.from_text(text, ids))
-        }
-        (tuning, _) => tuning,
+/// The command line with the tokens of the text that a prompt begins as.
+fn with_prompt(args: &Args, lm: &CausalLm) -> Result<Args, Box<dyn Error>> {
+    let ids = match &args.prompt_text {
+        Some(text) => lm.tokenizer().encode_ordinary(text, false)?.ids,
+        None => Vec::new(),
+    };
+    Ok(Args {
+        prompt_ids: ids,
+        ..args.clone()
     })
 }
 

@@ -136,7 +136,15 @@ pub fn run<O: Objective>(args: &Args, prepared: Prepared<O>) -> Outcome {
     }
     // 3. The files.
     fs::create_dir_all(&args.out)?;
-    let loads = loads(args);
+    let loads = match merges && !set.is_mergeable() {
+        // The model has the head and its labels; the bottlenecks stand beside it.
+        true => format!(
+            "{} // and beside it AdapterSet::load({:?}, &model)?",
+            loads(args),
+            Form::Adapter.folder(args).display().to_string()
+        ),
+        false => loads(args),
+    };
     let curves = args.out.join("curves");
     Curves::new(&report.history).write(&curves)?;
     let peak = memory::peak();

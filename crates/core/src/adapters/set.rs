@@ -169,6 +169,17 @@ impl AdapterSet {
         self.bottlenecks.is_empty() && self.prompt().is_none()
     }
 
+    /// The part of the set that can be folded into the base's weights: all but bottlenecks and prompts.
+    #[must_use]
+    pub fn mergeable(&self) -> Self {
+        let mut set = self.clone();
+        set.bottlenecks.clear();
+        for change in set.embeddings.values_mut() {
+            change.prompt = None;
+        }
+        set
+    }
+
     /// Whether the set has weights for a slot.
     #[must_use]
     pub fn touches(&self, slot: &str) -> bool {

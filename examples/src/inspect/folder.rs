@@ -171,8 +171,11 @@ mod tests {
 
     #[test]
     fn every_adapter_of_the_fixtures_is_read() {
-        let folders = std::fs::read_dir(fixture("adapters")).unwrap();
+        let kinds = ["adapters", "prompts", "bottlenecks"];
+        let folders = kinds.map(|kind| std::fs::read_dir(fixture(kind)).unwrap());
         let folders = folders
+            .into_iter()
+            .flatten()
             .map(|entry| entry.unwrap().path())
             .filter(|path| path.is_dir());
         for folder in folders {
@@ -184,13 +187,13 @@ mod tests {
             );
         }
         let folder = tempfile::tempdir().unwrap();
-        let config = br#"{"peft_type": "PROMPT_TUNING", "num_virtual_tokens": 8}"#;
+        let config = br#"{"peft_type": "P_TUNING", "num_virtual_tokens": 8}"#;
         std::fs::write(folder.path().join("adapter_config.json"), config).unwrap();
         let weights = safetensors(&[("prompt_embeddings", &[8, 16])]);
         std::fs::write(folder.path().join("adapter_model.safetensors"), weights).unwrap();
         let json = inspected(folder.path(), &[]);
         assert_eq!(json["config"]["num_virtual_tokens"], 8);
-        assert!(json["refused"].as_str().unwrap().contains("PROMPT_TUNING"));
+        assert!(json["refused"].as_str().unwrap().contains("P_TUNING"));
     }
 
     #[test]

@@ -69,11 +69,13 @@ fn command_lines_that_are_no_run_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let files = data::write("sft", folder.path());
     let sft = |more: &str| run("sft", &files.train, more);
-    sft("--method lara").refused(&["lara", "full, last:N, head, lora, dora, ia3"]);
+    sft("--method lara").refused(&["lara", "full, last:N, head, lora, dora, ia3, adapter, prompt"]);
     sft("--method last:0").refused(&["last"]);
     sft("--method last:9").refused(&["2 layers"]);
     sft("--method lora --targets qproj").refused(&["qproj", "q_proj"]);
     sft("--rank 0").refused(&["rank"]);
+    sft("--method prompt --virtual-tokens 0 --force").refused(&["virtual_tokens"]);
+    sft("--method adapter --reduction 0 --force").refused(&["reduction"]);
     sft("--batch 0 --force").refused(&["batch"]);
     sft("--lr=-1 --force").refused(&["learning_rate"]);
     sft("--lr nan --force").refused(&["learning_rate"]);
@@ -96,6 +98,9 @@ fn command_lines_that_are_no_run_are_refused() {
         folder.path().join("run").display(),
     ]);
     sure.refused(&["nowhere"]);
+    // A prompt needs a model that continues texts.
+    let classified = data::write("classify", folder.path());
+    run("classify", &classified.train, "--method prompt --force").refused(&["language models"]);
     // An encoder is no language model.
     let encoder = finetune(&line![
         "--model",

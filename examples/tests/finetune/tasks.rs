@@ -29,16 +29,16 @@ const KEYS: [&str; 11] = [
 ];
 
 /// The methods that a task is tried with; together they are all that there are.
-fn methods(task: &str) -> [&'static str; 2] {
+fn methods(task: &str) -> &'static [&'static str] {
     match task {
-        "sft" => ["lora", "full"],
-        "pretrain" => ["last:1", "dora"],
-        "dpo" => ["lora", "ia3"],
-        "classify" => ["head", "lora"],
-        "tag" => ["full", "dora"],
-        "qa" => ["last:1", "ia3"],
-        "embed" => ["full", "lora"],
-        _ => ["lora", "full"],
+        "sft" => &["lora", "full", "prompt"],
+        "pretrain" => &["last:1", "dora", "adapter"],
+        "dpo" => &["lora", "ia3", "prompt"],
+        "classify" => &["head", "lora", "adapter"],
+        "tag" => &["full", "dora"],
+        "qa" => &["last:1", "ia3"],
+        "embed" => &["full", "lora", "adapter"],
+        _ => &["lora", "full"],
     }
 }
 
@@ -47,7 +47,7 @@ fn every_task_trains_and_reports() {
     for task in TASKS {
         let folder = tempfile::tempdir().unwrap();
         let files = data::write(task, folder.path());
-        for method in methods(task) {
+        for &method in methods(task) {
             let out = folder.path().join(method.replace(':', "-"));
             let line = line![
                 "--model",
@@ -64,7 +64,7 @@ fn every_task_trains_and_reports() {
                 out.display(),
                 "--method",
                 method,
-                "--steps 3 --batch 4 --max-tokens 48 --json --force",
+                "--steps 3 --batch 4 --max-tokens 48 --virtual-tokens 4 --prompt-text now --json --force",
             ];
             let json = finetune(&line).ok().json();
             let keys: BTreeSet<&str> = json.as_object().unwrap().keys().map(String::as_str).collect();
@@ -93,7 +93,7 @@ fn every_task_trains_and_reports() {
 /// The result loads again, and the card and the curves are there.
 fn check_folder(task: &str, method: &str, out: &Path, result: &Path) {
     let device = device::cpu();
-    let is_adapter = matches!(method, "lora" | "dora" | "ia3");
+    let is_adapter = matches!(method, "lora" | "dora" | "ia3" | "adapter" | "prompt");
     assert_eq!(result, out.join(if is_adapter { "adapter" } else { "model" }));
     let card = std::fs::read_to_string(result.join("README.md")).unwrap();
     assert!(card.contains("seed") && card.contains(task), "{card}");
@@ -111,6 +111,10 @@ fn check_folder(task: &str, method: &str, out: &Path, result: &Path) {
         }
         "classify" => {
             let loaded = SequenceClassifier::load(model, &device).unwrap();
+            if method == "adapter" {
+                let adapter = AdapterSet::load(result, &loaded).unwrap();
+                assert!(adapter.bottlenecks().len() > 0);
+            }
             let labels = [0, 1].map(|number| loaded.labels().name(number));
             assert_eq!(labels, [Some("drink"), Some("vector")]);
         }

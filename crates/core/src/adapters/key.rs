@@ -246,7 +246,6 @@ mod tests {
             "q.lora_A.a.b.weight",
             "q.lora_embedding_A.weight",
             "q.rotary.inv_freq",
-            "adapters.task.adapter_up.weight",
             "q.adapters.task.adapter_norm_before.weight.x",
         ] {
             assert_eq!(Key::parse(name), None, "{name}");

@@ -81,7 +81,10 @@ impl Model {
             Self::Lm(model) => (model.logits(&ids, &context).unwrap(), false),
             Self::Encoder(model) => (model.forward(&ids, &[], &context).unwrap(), false),
             Self::Classifier(model) => {
-                let tokens = Tokens { ids, type_ids: Vec::new() };
+                let tokens = Tokens {
+                    ids,
+                    type_ids: Vec::new(),
+                };
                 let hidden = model.hidden(&tokens, &context).unwrap();
                 (model.logits(&hidden, &context), true)
             }
@@ -118,7 +121,9 @@ fn every_adapter_computes_what_the_library_computes_and_is_written_as_it_was() {
     let kept = std::env::var_os("RAGTUNE_BOTTLENECKS_OUT").map(PathBuf::from);
     for (case, base) in &bases {
         let model = Model::load(case, base);
-        let set = model.adapter(&folder(case)).unwrap_or_else(|error| panic!("{case}: {error}"));
+        let set = model
+            .adapter(&folder(case))
+            .unwrap_or_else(|error| panic!("{case}: {error}"));
         let set = Arc::new(set);
         let plain = model.outputs(&texts, vec![AdapterStack::base(); 2]);
         let changed = model.outputs(&texts, vec![stack(&set); 2]);
@@ -135,7 +140,10 @@ fn every_adapter_computes_what_the_library_computes_and_is_written_as_it_was() {
         assert_close(&mixed[1], &changed[1], case);
         // Written and read again.
         let temporary = tempfile::tempdir().unwrap();
-        let out = kept.clone().unwrap_or_else(|| temporary.path().to_owned()).join(case);
+        let out = kept
+            .clone()
+            .unwrap_or_else(|| temporary.path().to_owned())
+            .join(case);
         set.save(&out).unwrap();
         let again = Arc::new(model.adapter(&out).unwrap());
         assert_eq!(again.config(), set.config(), "{case}");
@@ -173,7 +181,8 @@ fn weights_of_a_stack_and_rounded_bases() {
     assert_ne!(found, alone);
     for precision in [Precision::Int8, Precision::Int4] {
         let options = LoadOptions::default().with_precision(precision);
-        let rounded = CausalLm::load_with(fixtures().join("decoder/llama"), &device::cpu(), &options).unwrap();
+        let rounded =
+            CausalLm::load_with(fixtures().join("decoder/llama"), &device::cpu(), &options).unwrap();
         let rounded = Model::Lm(Box::new(rounded));
         let set = Arc::new(rounded.adapter(&folder("llama")).unwrap());
         let plain = rounded.outputs(&texts, vec![AdapterStack::base(); 2]);
@@ -199,7 +208,11 @@ fn bottlenecks_are_not_folded_into_weights() {
         panic!("no classifier")
     };
     let out = tempfile::tempdir().unwrap();
-    assert!(model.save(out.path().join("x"), &stack(&set), FloatType::F32).is_err());
+    assert!(
+        model
+            .save(out.path().join("x"), &stack(&set), FloatType::F32)
+            .is_err()
+    );
 }
 
 /// The files of a case, with one field of the configuration changed.
@@ -211,7 +224,10 @@ fn with_field(case: &str, field: &str, value: Value) -> ModelFiles {
     let weights = read(AdapterSet::BOTTLENECK_WEIGHTS);
     ModelFiles::in_memory(
         case,
-        [("adapter_config.json", config), (AdapterSet::BOTTLENECK_WEIGHTS, weights)],
+        [
+            ("adapter_config.json", config),
+            (AdapterSet::BOTTLENECK_WEIGHTS, weights),
+        ],
     )
 }
 
@@ -237,7 +253,10 @@ fn what_is_not_supported_or_does_not_fit_is_refused_by_name() {
         ("residual_before_ln", Value::from("post_add")),
     ] {
         let message = refused(field, value);
-        assert!(message.contains(field) && message.contains("not supported"), "{message}");
+        assert!(
+            message.contains(field) && message.contains("not supported"),
+            "{message}"
+        );
     }
     assert!(refused("architecture", Value::from("prefix_tuning")).contains("prefix_tuning"));
     assert!(refused("non_linearity", Value::from("leakyrelu")).contains("non_linearity"));
@@ -252,7 +271,10 @@ fn what_is_not_supported_or_does_not_fit_is_refused_by_name() {
     let Error::Adapter { source, .. } = error else {
         panic!("another error")
     };
-    assert!(source.to_string().contains("model.layers.0.attention_adapters"), "{source}");
+    assert!(
+        source.to_string().contains("model.layers.0.attention_adapters"),
+        "{source}"
+    );
     // Made in memory, for what the model has not.
     let set = AdapterSet::load(folder("llama"), &model).unwrap();
     let (_, bottleneck) = set.bottlenecks().next().unwrap();

@@ -28,7 +28,9 @@ struct Expected {
 }
 
 fn folder(case: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/prompts").join(case)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/fixtures/prompts")
+        .join(case)
 }
 
 fn expected() -> Expected {
@@ -49,14 +51,20 @@ fn logits(lm: &CausalLm, texts: &[Vec<u32>], stacks: Vec<AdapterStack>) -> Vec<V
     let logits = lm.logits(&texts.concat(), &context).unwrap();
     let [_, v] = logits.dims();
     let rows = logits.into_data().try_into_vec::<f32>().unwrap();
-    segments.iter().map(|range| rows[range.start * v..range.end * v].to_vec()).collect()
+    segments
+        .iter()
+        .map(|range| rows[range.start * v..range.end * v].to_vec())
+        .collect()
 }
 
 fn assert_close(found: &[f32], expected: &[f32], what: &str) {
     assert_eq!(found.len(), expected.len(), "{what}");
     for (i, (found, expected)) in found.iter().zip(expected).enumerate() {
         let far = (found - expected).abs() / expected.abs().max(1.0);
-        assert!(far <= TOLERANCE, "{what}: component {i} is {found}, not {expected} ({far})");
+        assert!(
+            far <= TOLERANCE,
+            "{what}: component {i} is {found}, not {expected} ({far})"
+        );
     }
 }
 
@@ -82,41 +90,67 @@ fn every_prompt_computes_what_peft_computes_and_is_written_as_it_was() {
         assert_close(&mixed[1], &changed[1], case);
         // Layer by layer.
         let context = Context::new(Segments::from_lengths([4])).with_adapters(vec![stack(&set)]);
-        let tokens = Tokens { ids: texts[1].clone(), type_ids: Vec::new() };
+        let tokens = Tokens {
+            ids: texts[1].clone(),
+            type_ids: Vec::new(),
+        };
         let hidden = lm.hidden(&tokens, &context).unwrap();
         assert_eq!(hidden.dims()[0], 4);
-        let found = lm.decoder().logits(hidden, &context).into_data().try_into_vec::<f32>().unwrap();
+        let found = lm
+            .decoder()
+            .logits(hidden, &context)
+            .into_data()
+            .try_into_vec::<f32>()
+            .unwrap();
         assert_close(&found, &changed[1], case);
-        assert!(lm.enter(&tokens, &context).is_err(), "tokens without virtual ones before them");
+        assert!(
+            lm.enter(&tokens, &context).is_err(),
+            "tokens without virtual ones before them"
+        );
         let states = lm.decoder().hidden_states(&texts[1], &context).unwrap();
         assert!(states.iter().all(|state| state.dims()[0] == 4));
         // Written and read again.
         let temporary = tempfile::tempdir().unwrap();
-        let out = kept.clone().unwrap_or_else(|| temporary.path().to_owned()).join(case);
+        let out = kept
+            .clone()
+            .unwrap_or_else(|| temporary.path().to_owned())
+            .join(case);
         set.save(&out).unwrap();
         let again = Arc::new(AdapterSet::load(&out, &lm).unwrap());
         assert_eq!(again.config(), set.config(), "{case}");
         assert_eq!(logits(&lm, &texts, vec![stack(&again); 2]), changed, "{case}");
-        assert_eq!(again.parameters(), set.prompt().unwrap().1.dims().iter().product::<usize>());
+        assert_eq!(
+            again.parameters(),
+            set.prompt().unwrap().1.dims().iter().product::<usize>()
+        );
     }
 }
 
 #[test]
 fn generation_reads_the_prompt_into_its_cache_and_counts_it_nowhere() {
-    let Expected { texts, bases, continued } = expected();
+    let Expected {
+        texts,
+        bases,
+        continued,
+    } = expected();
     for (case, name) in &bases {
         let lm = base(name);
         let set = Arc::new(AdapterSet::load(folder(case), &lm).unwrap());
         let generator = LocalGenerator::new(Arc::clone(&lm)).with_adapters(stack(&set));
         let rows = set.prompt().unwrap().1.dims()[0];
-        assert_eq!(generator.context_tokens() + rows, lm.config().max_position_embeddings);
+        assert_eq!(
+            generator.context_tokens() + rows,
+            lm.config().max_position_embeddings
+        );
         let options = GenerateOptions::default()
             .with_max_tokens(8)
             .with_ignore_end(true)
             .with_logprobs(0);
         // Three times: the second call goes on in the cache of the first.
         for _ in 0..3 {
-            let stream = generator.continue_tokens(texts[1].clone(), options.clone()).unwrap();
+            let stream = generator
+                .continue_tokens(texts[1].clone(), options.clone())
+                .unwrap();
             let mut ids = Vec::new();
             for event in stream {
                 match event.unwrap() {
@@ -149,7 +183,10 @@ fn cached_passes_equal_whole_ones_also_in_parts_and_stacks() {
     let bottleneck = Arc::new(AdapterSet::load(folder("../bottlenecks/llama"), &lm).unwrap());
     let stacks = [
         stack(&prompt).with(Arc::clone(&lora), 0.5),
-        stack(&lora).with(Arc::clone(&prompt), 1.0).with(bottleneck, 1.0).with(Arc::clone(&prompt), 1.0),
+        stack(&lora)
+            .with(Arc::clone(&prompt), 1.0)
+            .with(bottleneck, 1.0)
+            .with(Arc::clone(&prompt), 1.0),
     ];
     assert_eq!(stacks[1].virtual_tokens("model.embed_tokens"), 10);
     let whole = logits(&lm, &texts, stacks.to_vec());
@@ -169,7 +206,11 @@ fn cached_passes_equal_whole_ones_also_in_parts_and_stacks() {
         for (text, whole) in whole.iter().enumerate() {
             let row = |at: usize| &whole[at * v..(at + 1) * v];
             assert_close(&first[text * v..(text + 1) * v], row(split - 1), "first");
-            assert_close(&second[text * v..(text + 1) * v], row(texts[text].len() - 1), "second");
+            assert_close(
+                &second[text * v..(text + 1) * v],
+                row(texts[text].len() - 1),
+                "second",
+            );
         }
     }
 }
@@ -182,7 +223,10 @@ fn with_field(field: &str, value: Value) -> ModelFiles {
     let config = serde_json::to_vec(&config).unwrap();
     ModelFiles::in_memory(
         "prompt",
-        [("adapter_config.json", config), (AdapterSet::WEIGHTS, read(AdapterSet::WEIGHTS))],
+        [
+            ("adapter_config.json", config),
+            (AdapterSet::WEIGHTS, read(AdapterSet::WEIGHTS)),
+        ],
     )
 }
 
@@ -208,7 +252,9 @@ fn what_does_not_fit_is_refused_by_name() {
     let files = ModelFiles::folder(folder("../encoders/models/bert")).unwrap();
     let config = EncoderModel::config(&files).unwrap();
     let checkpoint = files.checkpoint().unwrap();
-    let (encoder, _) = checkpoint.load(&device::cpu(), |loader| EncoderModel::load(&config, loader)).unwrap();
+    let (encoder, _) = checkpoint
+        .load(&device::cpu(), |loader| EncoderModel::load(&config, loader))
+        .unwrap();
     let text = message(AdapterSet::load(folder("llama"), &encoder).unwrap_err());
     assert!(text.contains("language models"), "{text}");
     let set = Arc::new(AdapterSet::load(folder("llama"), &lm).unwrap());
@@ -226,10 +272,18 @@ fn what_does_not_fit_is_refused_by_name() {
     let both = lora.with_prompt(slot, rows.clone()).beside(&lm).unwrap();
     let out = tempfile::tempdir().unwrap();
     assert!(message(both.save(out.path()).unwrap_err()).contains("apart"));
-    let narrow = LocalGenerator::new(Arc::clone(&lm)).with_adapters(stack(&set)).with_context_tokens(8).unwrap();
+    let narrow = LocalGenerator::new(Arc::clone(&lm))
+        .with_adapters(stack(&set))
+        .with_context_tokens(8)
+        .unwrap();
     let options = GenerateOptions::default().with_max_tokens(2);
     assert!(narrow.continue_tokens(vec![2, 3], options.clone()).is_err());
     assert!(narrow.continue_tokens(vec![2], options).is_ok());
-    assert!(AdapterSet::new().with_prompt("lm_head", rows.clone()).beside(&lm).is_err());
+    assert!(
+        AdapterSet::new()
+            .with_prompt("lm_head", rows.clone())
+            .beside(&lm)
+            .is_err()
+    );
     assert_eq!(lm.module_shapes().words(), Some(("model.embed_tokens", 1.0)));
 }

@@ -289,7 +289,9 @@ impl ModuleShapes {
     /// a model that cannot have any, such as an encoder.
     #[must_use]
     pub fn words(&self) -> Option<(&str, f64)> {
-        self.words.as_ref().map(|words| (words.slot.as_str(), words.scale))
+        self.words
+            .as_ref()
+            .map(|words| (words.slot.as_str(), words.scale))
     }
 
     /// The ends of all sublayers, sorted by slot.

@@ -228,7 +228,8 @@ impl BottleneckConfig {
 impl Fields {
     /// Refuses what makes something else of a bottleneck than two affine maps with a residual connection.
     fn refuse_other_bottlenecks(&self) -> Result<()> {
-        const REMEDY: &str = "train a bottleneck of the `BnConfig` family without it (`seq_bn`, `double_seq_bn`)";
+        const REMEDY: &str =
+            "train a bottleneck of the `BnConfig` family without it (`seq_bn`, `double_seq_bn`)";
         const TRUE: [&str; 5] = ["is_parallel", "ln_before", "ln_after", "phm_layer", "use_gating"];
         let set = |field: &str| self.fields.get(field).filter(|value| !value.is_null());
         let refuse = |field: &'static str, value: &Value| {

@@ -257,7 +257,13 @@ impl<'a> Reader<'a> {
     }
 
     /// Weights and biases that take the base's place, and copies of the base's weights.
-    pub(super) fn whole(&mut self, set: &mut AdapterSet, slot: &str, shape: ModuleShape, saved: bool) -> Result<()> {
+    pub(super) fn whole(
+        &mut self,
+        set: &mut AdapterSet,
+        slot: &str,
+        shape: ModuleShape,
+        saved: bool,
+    ) -> Result<()> {
         let key = Key::new(slot, Part::Weight);
         if !saved && !self.tensors.contains_key(&key) {
             return Ok(());

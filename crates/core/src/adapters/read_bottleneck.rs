@@ -89,7 +89,11 @@ impl Reader<'_> {
             return Ok(());
         }
         match shape.kind {
-            ModuleKind::Linear { out_features, bias: true, .. } => {
+            ModuleKind::Linear {
+                out_features,
+                bias: true,
+                ..
+            } => {
                 set.linear_mut(slot).bias = Some(self.tensor(&key, [out_features])?);
             }
             ModuleKind::Norm { width, bias: true } => {

@@ -8,7 +8,8 @@ use burn::tensor::Tensor;
 
 use super::base::{AdapterBase, ModuleKind, ModuleShapes};
 use super::{
-    AdapterConfig, AdapterError, Bottleneck, EmbeddingChange, LinearChange, LowRank, LowRankEmbedding, NormChange,
+    AdapterConfig, AdapterError, Bottleneck, EmbeddingChange, LinearChange, LowRank, LowRankEmbedding,
+    NormChange,
 };
 use crate::error::{Error, Result};
 use crate::kernels::LinearWeight;
@@ -222,10 +223,7 @@ impl AdapterSet {
             .values()
             .map(|change| vector(&change.weight) + vector(&change.bias));
         let bottlenecks = self.bottlenecks.values().map(Bottleneck::parameters);
-        linears.sum::<usize>()
-            + embeddings.sum::<usize>()
-            + norms.sum::<usize>()
-            + bottlenecks.sum::<usize>()
+        linears.sum::<usize>() + embeddings.sum::<usize>() + norms.sum::<usize>() + bottlenecks.sum::<usize>()
     }
 
     /// Whether a base has every module that the set changes, in the shape that it changes.

@@ -103,7 +103,9 @@ impl AdapterStack {
             if set.prompt().is_some() && !is_one(*weight) {
                 return Err(Error::InvalidArgument {
                     argument: "weight",
-                    reason: format!("a tuned prompt stands before a text or does not: its weight is 1, not {weight}"),
+                    reason: format!(
+                        "a tuned prompt stands before a text or does not: its weight is 1, not {weight}"
+                    ),
                 });
             }
             set.check(base).map_err(|source| Error::Adapter {
@@ -207,9 +209,9 @@ impl AdapterStack {
                     _ => y.clone(),
                 };
                 #[allow(clippy::cast_possible_truncation, reason = "a stack has few adapters")]
-                let key = context.dropout_key_of(slot).map(|key| {
-                    key.rotate_left(level as u32).wrapping_add(rows.start as u64)
-                });
+                let key = context
+                    .dropout_key_of(slot)
+                    .map(|key| key.rotate_left(level as u32).wrapping_add(rows.start as u64));
                 bottleneck.apply(x, y, weight, key)
             })
         })

@@ -56,7 +56,8 @@ impl AdapterSet {
             return Err(Error::Adapter {
                 path: folder.to_owned(),
                 source: AdapterError::NotWritable {
-                    reason: "PEFT has a tuned prompt alone in a folder; write it and the other weights apart".to_owned(),
+                    reason: "PEFT has a tuned prompt alone in a folder; write it and the other weights apart"
+                        .to_owned(),
                 },
             });
         }

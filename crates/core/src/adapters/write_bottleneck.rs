@@ -63,7 +63,10 @@ impl AdapterSet {
         let updates = self
             .linears()
             .any(|(_, change)| change.low_rank.is_some() || change.rescaling.is_some());
-        if self.prompt().is_some() || updates || self.embeddings().any(|(_, change)| change.low_rank.is_some()) {
+        if self.prompt().is_some()
+            || updates
+            || self.embeddings().any(|(_, change)| change.low_rank.is_some())
+        {
             return Err(not_writable(
                 "it has bottlenecks and updates, (IA)³ or a prompt; write them apart",
             ));

@@ -270,7 +270,13 @@ pub(super) fn composed(
     for (start, b, n) in runs_of_equal_length(offsets) {
         let rows = |x: &Tensor<2>| x.clone().slice([start..start + b * n, 0..x.dims()[1]]);
         let bias = position_bias.map(|bias| bias.clone().slice([0..options.heads, 0..n, 0..n]));
-        parts.push(mix([rows(&q), rows(&k), rows(&v)], bias, (start, b), (0, 0), options));
+        parts.push(mix(
+            [rows(&q), rows(&k), rows(&v)],
+            bias,
+            (start, b),
+            (0, 0),
+            options,
+        ));
     }
     Tensor::cat(parts, 0)
 }

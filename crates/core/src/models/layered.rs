@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use burn::tensor::Tensor;
 
-use super::decoder::{Angles, indices};
 pub use super::decoder::Prompted;
+use super::decoder::{Angles, indices};
 use crate::adapters::AdapterBase;
 use crate::error::{Error, Result};
 use crate::nn::Context;

@@ -92,7 +92,10 @@ impl Adapter {
             if width == 0 || width > shape.width {
                 return Err(Error::invalid(
                     "width",
-                    format!("{width}; a bottleneck is from 1 to the hidden width of {}", shape.width),
+                    format!(
+                        "{width}; a bottleneck is from 1 to the hidden width of {}",
+                        shape.width
+                    ),
                 ));
             }
             config.reduction_factor = BottleneckConfig::reduction_to(shape.width, width);
@@ -117,7 +120,9 @@ impl Adapter {
         if targets.is_empty() {
             let remedy = match shapes.sublayers().len() {
                 0 => "the model has no layers with attention; choose another method",
-                _ => "place adapters behind feed-forward layers (`output_adapter`) or attention (`mh_adapter`)",
+                _ => {
+                    "place adapters behind feed-forward layers (`output_adapter`) or attention (`mh_adapter`)"
+                }
             };
             return Err(Error::NothingTrains {
                 what: "bottleneck adapters".to_owned(),
@@ -125,7 +130,9 @@ impl Adapter {
             });
         }
         let device = base.device();
-        let weights = |BottleneckTarget { slot, hidden, width, .. }: &BottleneckTarget| {
+        let weights = |BottleneckTarget {
+                           slot, hidden, width, ..
+                       }: &BottleneckTarget| {
             let zero = |part, dims: &[usize]| initial::constant(slot, part, dims, 0.0, device);
             let bias = |part, width| Parameter {
                 decays: false,

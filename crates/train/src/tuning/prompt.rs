@@ -60,7 +60,10 @@ impl Prompt {
     /// Rows that begin as the embeddings of a text, whose tokens are `ids`.
     #[must_use]
     pub fn from_text(mut self, text: impl Into<String>, ids: Vec<u32>) -> Self {
-        self.start = PromptStart::Tokens { ids, text: text.into() };
+        self.start = PromptStart::Tokens {
+            ids,
+            text: text.into(),
+        };
         self
     }
 
@@ -98,15 +101,24 @@ impl Prompt {
         };
         let (n, v, h) = (self.virtual_tokens, table.num_embeddings(), table.embedding_dim());
         if n == 0 {
-            return Err(Error::invalid("virtual_tokens", "0; a prompt has 1 or more, 20 are usual"));
+            return Err(Error::invalid(
+                "virtual_tokens",
+                "0; a prompt has 1 or more, 20 are usual",
+            ));
         }
         let ids: Vec<u32> = match &self.start {
             PromptStart::Vocabulary => {
                 let mut random = Random::of(seed, Purpose::Initialisation, initial::part(table.slot()));
-                (0..n).map(|_| random.below(v)).filter_map(|id| u32::try_from(id).ok()).collect()
+                (0..n)
+                    .map(|_| random.below(v))
+                    .filter_map(|id| u32::try_from(id).ok())
+                    .collect()
             }
             PromptStart::Tokens { ids, .. } if ids.is_empty() => {
-                return Err(Error::invalid("text", "no tokens; a prompt begins as a text of one or more"));
+                return Err(Error::invalid(
+                    "text",
+                    "no tokens; a prompt begins as a text of one or more",
+                ));
             }
             PromptStart::Tokens { ids, .. } => ids.iter().copied().cycle().take(n).collect(),
         };

@@ -51,7 +51,9 @@ fn of_language_models() {
 
 #[test]
 fn of_classifiers() {
-    let Content { classification: file, .. } = content("bottlenecks");
+    let Content {
+        classification: file, ..
+    } = content("bottlenecks");
     let examples = classified(&file.examples, false);
     for case in &file.cases {
         println!("{}", case.name);
@@ -74,16 +76,23 @@ fn a_model_begins_unchanged_and_trains_on_rounded_weights() {
         let folder = models().join("decoder/llama");
         let lm = Arc::new(CausalLm::load_with(folder, &device::cpu(), &load).unwrap());
         let objective = LanguageModelling::new(Arc::clone(&lm));
-        for adapter in [Adapter::default().with_width(3), Adapter::default().behind_attention().with_dropout(0.2)] {
+        for adapter in [
+            Adapter::default().with_width(3),
+            Adapter::default().behind_attention().with_dropout(0.2),
+        ] {
             let tuning = Tuning::Bottleneck(adapter);
             let mut trained = Trainable::new(objective.base(), &tuning, &[], 7).unwrap();
             let scores = |trained: &Trainable| {
                 let set = trained.adapters(objective.base()).unwrap();
-                objective.evaluate(&examples, &AdapterStack::base().with(Arc::new(set), 1.0)).unwrap()
+                objective
+                    .evaluate(&examples, &AdapterStack::base().with(Arc::new(set), 1.0))
+                    .unwrap()
             };
             let plain = objective.evaluate(&examples, &AdapterStack::base()).unwrap();
             assert_eq!(plain.get("loss"), scores(&trained).get("loss"));
-            Trainer::new(&objective, &examples, options.clone()).run(&tuning, &mut trained).unwrap();
+            Trainer::new(&objective, &examples, options.clone())
+                .run(&tuning, &mut trained)
+                .unwrap();
             assert!(scores(&trained).get("loss") < plain.get("loss"), "{precision}");
             // What is saved is read again.
             let set = trained.adapters(objective.base()).unwrap();
@@ -96,7 +105,10 @@ fn a_model_begins_unchanged_and_trains_on_rounded_weights() {
                 nn::Context::new(nn::Segments::from_lengths([3])).with_adapters(vec![stack.clone()])
             };
             let logits = |stack: &AdapterStack| lm.logits(&[2, 9, 5], &context(stack)).unwrap().into_data();
-            assert_eq!(logits(&again), logits(&AdapterStack::base().with(Arc::new(set), 1.0)));
+            assert_eq!(
+                logits(&again),
+                logits(&AdapterStack::base().with(Arc::new(set), 1.0))
+            );
         }
     }
 }
@@ -109,11 +121,21 @@ fn what_trains_is_reported_and_what_cannot_is_refused() {
     // Two layers, 32 wide.
     assert_eq!(two.count(), 2 * (2 * 4 * 32 + 4 + 32));
     assert!(two.to_string().starts_with("adapter: 584 of"), "{two}");
-    let decays = |part| two.parameters().iter().filter(|p| p.part() == part).all(|p| p.decays());
+    let decays = |part| {
+        two.parameters()
+            .iter()
+            .filter(|p| p.part() == part)
+            .all(|p| p.decays())
+    };
     assert!(decays(Part::DownWeight) && decays(Part::UpWeight) && !decays(Part::DownBias));
     let four = trained(Adapter::default().behind_attention()).unwrap();
     assert_eq!(four.parameters().len(), 4 * 4);
-    let width = |factor: f64| trained(Adapter::default().with_reduction(factor)).unwrap().parameters()[0].dims()[0];
+    let width = |factor: f64| {
+        trained(Adapter::default().with_reduction(factor))
+            .unwrap()
+            .parameters()[0]
+            .dims()[0]
+    };
     assert_eq!((width(16.0), width(3.0), width(1000.0)), (2, 10, 1));
     for (adapter, says) in [
         (Adapter::default().with_width(0), "width"),
@@ -129,5 +151,8 @@ fn what_trains_is_reported_and_what_cannot_is_refused() {
     let error = trained(nowhere).unwrap_err();
     assert!(error.to_string().contains("mh_adapter"), "{error}");
     let set = trainable(&LanguageModelling::new(Arc::clone(&lm)), &tuning("both"));
-    assert_eq!(set.adapters(&*lm).unwrap().bottlenecks().len(), lm.module_shapes().sublayers().len());
+    assert_eq!(
+        set.adapters(&*lm).unwrap().bottlenecks().len(),
+        lm.module_shapes().sublayers().len()
+    );
 }

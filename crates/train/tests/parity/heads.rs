@@ -71,7 +71,10 @@ pub fn classification(case: &Case) -> Classification {
     }
 }
 
-pub fn classified(examples: &[Classified], multi: bool) -> Vec<ragtune_train::data::Record<ClassifiedTokens>> {
+pub fn classified(
+    examples: &[Classified],
+    multi: bool,
+) -> Vec<ragtune_train::data::Record<ClassifiedTokens>> {
     records(examples.iter().map(|example| ClassifiedTokens {
         ids: example.ids.clone(),
         type_ids: example.type_ids.clone(),

@@ -102,16 +102,41 @@ fn a_prompt_begins_as_words_and_fits_language_models_only() {
         Module::Embedding(table) if table.slot() == slot => Some(table),
         _ => None,
     });
-    let words: Vec<f32> = (table.unwrap().forward(&[7, 9, 7]).unwrap() * scale).into_data().iter::<f32>().collect();
-    let text = trained(Prompt::default().with_virtual_tokens(3).from_text("tea", vec![7, 9])).unwrap();
+    let words: Vec<f32> = (table.unwrap().forward(&[7, 9, 7]).unwrap() * scale)
+        .into_data()
+        .iter::<f32>()
+        .collect();
+    let text = trained(
+        Prompt::default()
+            .with_virtual_tokens(3)
+            .from_text("tea", vec![7, 9]),
+    )
+    .unwrap();
     assert_eq!(text.parameters()[0].values(), words);
-    assert_eq!(text.config().prompt.as_ref().unwrap().prompt_tuning_init_text.as_deref(), Some("tea"));
+    assert_eq!(
+        text.config()
+            .prompt
+            .as_ref()
+            .unwrap()
+            .prompt_tuning_init_text
+            .as_deref(),
+        Some("tea")
+    );
     let random = trained(Prompt::default()).unwrap();
-    assert_eq!((random.parameters()[0].name(), random.parameters()[0].slot()), ("prompt_embeddings".to_owned(), slot));
-    assert_eq!(random.parameters()[0].values(), trained(Prompt::default()).unwrap().parameters()[0].values());
+    assert_eq!(
+        (random.parameters()[0].name(), random.parameters()[0].slot()),
+        ("prompt_embeddings".to_owned(), slot)
+    );
+    assert_eq!(
+        random.parameters()[0].values(),
+        trained(Prompt::default()).unwrap().parameters()[0].values()
+    );
     assert!(random.to_string().starts_with("prompt: "), "{random}");
     assert_eq!(random.virtual_tokens(), 20);
-    for prompt in [Prompt::default().with_virtual_tokens(0), Prompt::default().from_text("", Vec::new())] {
+    for prompt in [
+        Prompt::default().with_virtual_tokens(0),
+        Prompt::default().from_text("", Vec::new()),
+    ] {
         assert!(trained(prompt).is_err());
     }
     let files = ModelFiles::folder(models().join("encoders/models/bert")).unwrap();

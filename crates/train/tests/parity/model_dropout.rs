@@ -41,8 +41,13 @@ fn moved<O: Objective>(
         parameters.flat_map(|parameter| parameter.values()).collect()
     };
     let before = values(&trained);
-    let report = Trainer::new(objective, examples, options).run(tuning, &mut trained).unwrap();
-    let moved = before.iter().zip(values(&trained)).map(|(before, after)| before - after);
+    let report = Trainer::new(objective, examples, options)
+        .run(tuning, &mut trained)
+        .unwrap();
+    let moved = before
+        .iter()
+        .zip(values(&trained))
+        .map(|(before, after)| before - after);
     (report.history.steps[0].loss, moved.collect())
 }
 
@@ -51,18 +56,30 @@ fn check<O: Objective>(name: &str, objective: &O, tuning: &Tuning, examples: &[O
     let (loss, kept) = run(options(5));
     assert_eq!((loss, kept.clone()), run(options(5)), "{name}: the seed says all");
     let (other, _) = run(options(6));
-    assert!((loss - other).abs() > 1e-6 * loss, "{name}: {loss} with another seed too");
+    assert!(
+        (loss - other).abs() > 1e-6 * loss,
+        "{name}: {loss} with another seed too"
+    );
     let (again_loss, again) = run(options(5).with_gradient_checkpointing(true));
-    assert!((loss - again_loss).abs() <= 1e-6 * loss, "{name}: {loss} {again_loss}");
+    assert!(
+        (loss - again_loss).abs() <= 1e-6 * loss,
+        "{name}: {loss} {again_loss}"
+    );
     for (a, b) in kept.iter().zip(&again) {
         assert!((a - b).abs() <= 1e-5, "{name}: {a} {b}");
     }
     // Off, it is the loss of the model as it predicts.
-    let single = options(5).with_model_dropout(false).with_batch(examples.len()).with_accumulation(1);
+    let single = options(5)
+        .with_model_dropout(false)
+        .with_batch(examples.len())
+        .with_accumulation(1);
     let scores = objective.evaluate(examples, &AdapterStack::base()).unwrap();
     let expected = scores.get("loss").unwrap();
     let off = run(single).0;
-    assert!((off - expected).abs() <= 1e-5 * expected, "{name}: {off}, not {expected}");
+    assert!(
+        (off - expected).abs() <= 1e-5 * expected,
+        "{name}: {off}, not {expected}"
+    );
 }
 
 #[test]
@@ -77,7 +94,12 @@ fn of_classifiers_of_every_family() {
             Tuning::Lora(lora().with_targets(names(&[targets]))),
             Tuning::Bottleneck(Adapter::default().behind_attention()),
         ] {
-            check(&format!("{} {}", case.name, tuning.name()), &objective, &tuning, &examples);
+            check(
+                &format!("{} {}", case.name, tuning.name()),
+                &objective,
+                &tuning,
+                &examples,
+            );
         }
     }
 }
@@ -89,6 +111,13 @@ fn of_decoders_that_have_some() {
     check("gpt2", &objective, &Tuning::Full, &examples);
     // A model without dropout is not changed by it.
     let objective = LanguageModelling::new(decoder("llama"));
-    let run = |on| moved(&objective, &Tuning::Full, &examples, options(5).with_model_dropout(on));
+    let run = |on| {
+        moved(
+            &objective,
+            &Tuning::Full,
+            &examples,
+            options(5).with_model_dropout(on),
+        )
+    };
     assert_eq!(run(true), run(false));
 }

@@ -280,7 +280,10 @@ impl WithSimd for Task<'_> {
                     // Dropped weights are part of the sums all the same.
                     if let Some(mask) = mask {
                         let token = text.token + first + block + row;
-                        mask.apply(first_weight(token, head, heads, start + columns.start), row_scores);
+                        mask.apply(
+                            first_weight(token, head, heads, start + columns.start),
+                            row_scores,
+                        );
                     }
                     if let Some(log_sums) = &mut log_sums {
                         log_sums[(block + row) * heads + head] = maximum + sums[row].ln();

@@ -63,7 +63,10 @@ impl Layer {
         Ok(Self {
             input_norm: norm(names.input_norm)?,
             attention: SelfAttention::load(config, index, parts)?,
-            attention_dropout: Dropout::new(slot("attention_output.dropout"), config.dropout.attention_output),
+            attention_dropout: Dropout::new(
+                slot("attention_output.dropout"),
+                config.dropout.attention_output,
+            ),
             attention_end: end("attention_adapters"),
             attention_output_norm: optional(names.attention_output_norm)?,
             mlp_norm: norm(names.mlp_norm)?,
@@ -109,7 +112,9 @@ impl Layer {
             });
         }
         let (normed, x) = self.mlp_norm.forward_residual(x, Some(y), context);
-        let z = self.mlp_dropout.forward(self.mlp.forward(normed, context)?, context);
+        let z = self
+            .mlp_dropout
+            .forward(self.mlp.forward(normed, context)?, context);
         let z = self.mlp_end.forward(z, |z| z + x.clone(), context);
         Ok(Stream {
             x,

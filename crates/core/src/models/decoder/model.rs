@@ -211,7 +211,10 @@ impl Decoder {
         if let Some(prompted) = self.prompted(ids, context) {
             let states = self.hidden_states(&prompted.ids, &prompted.context)?;
             let real = indices(&prompted.real, &self.device);
-            return Ok(states.into_iter().map(|state| state.select(0, real.clone())).collect());
+            return Ok(states
+                .into_iter()
+                .map(|state| state.select(0, real.clone()))
+                .collect());
         }
         let sum = |state: &LayerState| stream(state.clone()).map(|(stream, _)| stream.sum());
         let mut state = self.begin(ids, context)?;
@@ -404,9 +407,10 @@ impl Layered for Decoder {
         if self.prompted(&tokens.ids, context).is_some() {
             return Err(Error::InvalidArgument {
                 argument: "tokens",
-                reason: "adapters have virtual tokens that do not stand before the texts; put them there with \
+                reason:
+                    "adapters have virtual tokens that do not stand before the texts; put them there with \
                     `Layered::with_prompts`"
-                    .to_owned(),
+                        .to_owned(),
             });
         }
         self.begin(&tokens.ids, context)

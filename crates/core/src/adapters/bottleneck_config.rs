@@ -173,11 +173,12 @@ impl BottleneckConfig {
                 Some(_) => return Err(inner.wrong("leave_out", "a list of layers")),
             },
         };
-        let mut config = AdapterConfig::default();
-        config.peft_type = AdapterMethod::Bottleneck;
-        config.base_model_name_or_path = fields.text("model_name")?.filter(|name| !name.is_empty());
-        config.bottleneck = Some(settings);
-        Ok(config)
+        Ok(AdapterConfig {
+            peft_type: AdapterMethod::Bottleneck,
+            base_model_name_or_path: fields.text("model_name")?.filter(|name| !name.is_empty()),
+            bottleneck: Some(settings),
+            ..AdapterConfig::default()
+        })
     }
 
     /// The file's content.

@@ -59,12 +59,13 @@ impl PromptConfig {
             token_dim: size("token_dim", MAX_WIDTH)?,
             prompt_tuning_init_text: fields.text("prompt_tuning_init_text")?,
         };
-        let mut config = AdapterConfig::default();
-        config.peft_type = AdapterMethod::Prompt;
-        config.base_model_name_or_path = fields.text("base_model_name_or_path")?;
-        config.task_type = fields.text("task_type")?;
-        config.prompt = Some(prompt);
-        Ok(config)
+        Ok(AdapterConfig {
+            peft_type: AdapterMethod::Prompt,
+            base_model_name_or_path: fields.text("base_model_name_or_path")?,
+            task_type: fields.text("task_type")?,
+            prompt: Some(prompt),
+            ..AdapterConfig::default()
+        })
     }
 
     /// The file's content. Rows that began as a text are written as random ones: who loads them needs no tokenizer.

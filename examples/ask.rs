@@ -37,7 +37,7 @@ const SKIPPED_SHOWN: usize = 10;
   ask notes \"...\" --embedder hub:sentence-transformers/multi-qa-MiniLM-L6-cos-v1 --json"
 )]
 struct Args {
-    /// Folder of documents: text, Markdown, HTML, source code
+    /// Folder of documents: PDF, Word, PowerPoint, Excel, EPUB, Markdown, HTML, CSV, JSON, source code, text
     #[arg(requires = "question")]
     folder: Option<PathBuf>,
     /// The question

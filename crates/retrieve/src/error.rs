@@ -29,6 +29,52 @@ pub enum Error {
         /// What is wrong and what would help.
         reason: String,
     },
+    /// A file is encrypted, and the loader has no password that opens it.
+    #[error("{} is encrypted: {remedy}", path.display())]
+    Encrypted {
+        /// The file.
+        path: PathBuf,
+        /// What opens it.
+        remedy: &'static str,
+    },
+    /// A file is whole and has pages, but no text on them, as scans have none.
+    #[error("{} has {pages} pages and no text: they are pictures; let an OCR program such as ocrmypdf add the text first", path.display())]
+    NoText {
+        /// The file.
+        path: PathBuf,
+        /// How many pages it has.
+        pages: usize,
+    },
+    /// A file asks for more than a loader gives it.
+    #[error("{} exceeds the limit of {allowed} {what}; if the file is to be trusted, raise it by LoadLimits::{setter}", path.display())]
+    LoadLimit {
+        /// The file.
+        path: PathBuf,
+        /// What is limited.
+        what: &'static str,
+        /// How much of it is allowed.
+        allowed: u64,
+        /// The call that raises the limit.
+        setter: &'static str,
+    },
+    /// So many files have not come to an end in time that no further ones of such formats are begun in this process.
+    #[error("{} was not read: {running} files before it still keep threads of this process busy beyond their time; restart it, or read such files by a ProcessLoader", path.display())]
+    LoadersBusy {
+        /// The file.
+        path: PathBuf,
+        /// Threads that run on.
+        running: usize,
+    },
+    /// The format's reader was left out when the library was compiled.
+    #[error("{} is {format}, which needs the feature {feature:?} of ragtune: switch it on in Cargo.toml", path.display())]
+    NeedsFeature {
+        /// The file.
+        path: PathBuf,
+        /// The format, with its article.
+        format: &'static str,
+        /// The feature.
+        feature: &'static str,
+    },
     /// A retriever was asked for something that it cannot honour; it never ignores a condition.
     #[error("{retriever} cannot honour {what}: {remedy}")]
     Unsupported {

@@ -2,3 +2,7 @@
 
 #[doc = include_str!("../../../docs/retrieval.md")]
 struct Retrieval;
+
+#[cfg(all(feature = "pdf", feature = "office"))]
+#[doc = include_str!("../../../docs/loaders.md")]
+struct Loaders;

@@ -69,10 +69,11 @@ impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "[{}] {}", self.number, OneLine(self.path()))?;
         let locator = &self.chunk.chunk.locator;
-        match (locator.line, locator.page) {
-            (Some(line), _) => write!(f, ":{line}"),
-            (None, Some(page)) => write!(f, ", page {page}"),
-            (None, None) => Ok(()),
+        match (locator.line, locator.page, &locator.part) {
+            (Some(line), ..) => write!(f, ":{line}"),
+            (None, Some(page), _) => write!(f, ", page {page}"),
+            (None, None, Some(part)) => write!(f, ", {}", OneLine(part)),
+            (None, None, None) => Ok(()),
         }
     }
 }
@@ -82,6 +83,31 @@ mod tests {
     use ragtune_core::text::{Chunk, Document, ScoreKind};
 
     use super::*;
+
+    #[test]
+    fn pages_and_parts_are_named() {
+        let shown = |locator| {
+            let mut chunk = Chunk::whole(&Document::new("tea.pdf", "text"));
+            chunk.locator = locator;
+            let chunk = ScoredChunk::new(chunk, ScoreKind::Bm25, 1.0);
+            let source = Source {
+                number: 1,
+                chunk,
+                cited: true,
+            };
+            source.to_string()
+        };
+        let page = Locator {
+            page: Some(3),
+            ..Locator::default()
+        };
+        assert_eq!(shown(page), "[1] tea.pdf, page 3");
+        let part = Locator {
+            part: Some("slide 2\n".to_owned()),
+            ..Locator::default()
+        };
+        assert_eq!(shown(part), "[1] tea.pdf, slide 2\\n");
+    }
 
     #[test]
     fn a_name_cannot_forge_a_second_source() {

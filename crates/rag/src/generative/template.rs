@@ -156,6 +156,8 @@ fn heading(number: usize, chunk: &Chunk) -> String {
         let _ = write!(heading, " (lines {first}-{last})");
     } else if let Some(page) = chunk.locator.page {
         let _ = write!(heading, " (page {page})");
+    } else if let Some(part) = &chunk.locator.part {
+        let _ = write!(heading, " ({})", neutral::label(part));
     }
     if !chunk.locator.headings.is_empty() {
         let _ = write!(

@@ -160,8 +160,12 @@ fn default_target(max_tokens: usize) -> usize {
     (max_tokens * 3 / 4).max(1)
 }
 
-/// Whether a section may join the passage before it: below its first heading, or beside it under the same parent.
+/// Whether a section may join the passage before it: below its first heading, or beside it under the same parent, and
+/// on the same page.
 fn may_join(before: &Section, section: &Section) -> bool {
+    if before.place != section.place {
+        return false;
+    }
     let common = common_headings(&before.headings, &section.headings);
     common + 1 >= before.headings.len() && (section.level >= before.level || before.level == 0)
 }

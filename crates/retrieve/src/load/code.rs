@@ -55,7 +55,11 @@ const LANGUAGES: &[(&str, &[&str], &[&str])] = &[
     ),
     ("java", &["java"], &[]),
     ("javascript", &["cjs", "js", "jsx", "mjs"], &[]),
-    ("json", &["json", "json5", "jsonc", "jsonl", "ndjson"], &[]),
+    (
+        "json",
+        &["geojson", "json", "json5", "jsonc", "jsonld", "jsonl", "ndjson"],
+        &[],
+    ),
     ("julia", &["jl"], &[]),
     ("just", &["just"], &["justfile"]),
     ("kotlin", &["kt", "kts"], &[]),

@@ -61,7 +61,7 @@ impl Loader for HtmlLoader {
     }
 
     fn load(&self, path: &Path, bytes: &[u8]) -> Result<Loaded> {
-        let source = read(path, bytes, declared_encoding(bytes).as_deref())?;
+        let source = source(path, bytes)?;
         let mut metadata = format("html");
         let dom = Dom::from(tamed(&source));
         let text = render(&dom);
@@ -104,6 +104,16 @@ impl Loader for HtmlLoader {
     }
 }
 
+/// The decoded page.
+pub(super) fn source(path: &Path, bytes: &[u8]) -> Result<String> {
+    read(path, bytes, declared_encoding(bytes).as_deref())
+}
+
+/// The text of a piece of HTML.
+pub(super) fn fragment(source: &str) -> String {
+    render(&Dom::from(tamed(source)))
+}
+
 /// The encoding that a `meta` element near the start, or an XML declaration, names.
 fn declared_encoding(bytes: &[u8]) -> Option<String> {
     let head = String::from_utf8_lossy(&bytes[..bytes.len().min(DECLARATION_BYTES)]).to_ascii_lowercase();
@@ -120,7 +130,7 @@ fn declared_encoding(bytes: &[u8]) -> Option<String> {
 
 /// The source without comments, scripts and styles, nested no deeper than [`MAX_DEPTH`]: the parser's time grows with
 /// depth times length, and hostile pages know that.
-fn tamed(source: &str) -> String {
+pub(super) fn tamed(source: &str) -> String {
     let mut out = String::with_capacity(source.len());
     let mut rest = source;
     let (mut depth, mut dropped) = (0usize, 0usize);

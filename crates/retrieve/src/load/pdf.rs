@@ -1,0 +1,238 @@
+//! PDF files.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+
+use pdf_oxide::PdfDocument;
+use ragtune_core::text::{Locator, Metadata, Value};
+
+use super::by_content::elsewhere;
+use super::draft::{Draft, one_line};
+use super::guard::guarded;
+use super::limits::{Budget, LoadLimits};
+use super::loader::{Loaded, Loader};
+use super::pdf_info::{Bookmark, bookmarks, title};
+use super::pdf_nesting::nests_deeper;
+use super::pdf_pages::{Page, continued, end_of_sentence, join_words, without_repeated};
+use super::sniff::Kind;
+use super::text::{format, has_extension};
+use crate::error::{Error, Result};
+
+/// Loads PDF files: the text of each page in reading order, words that a line end divides joined. Places have the page,
+/// and headings where the file has bookmarks. A page that runs on into the next one gives its sentence to the page where
+/// that begins.
+///
+/// Metadata: `format` is `pdf`, `title`, `pages`, their number, and, only where there are such, `pages_without_text` (pictures
+/// of text, as scans have), `unread_pages` (damaged ones), and `repeated_lines`, headers and footers that were left out.
+///
+/// ```
+/// use ragtune_retrieve::load::PdfLoader;
+/// let loader = PdfLoader::default().with_password("secret").with_repeated_lines(true);
+/// # let _ = loader;
+/// ```
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct PdfLoader {
+    passwords: Vec<String>,
+    repeated_lines: bool,
+    limits: LoadLimits,
+}
+
+impl PdfLoader {
+    /// With one more password to try on encrypted files.
+    pub fn with_password(mut self, password: impl Into<String>) -> Self {
+        self.passwords.push(password.into());
+        self
+    }
+
+    /// With headers and footers that stand on most pages, or without them; without them by default.
+    pub fn with_repeated_lines(mut self, keep: bool) -> Self {
+        self.repeated_lines = keep;
+        self
+    }
+
+    /// With other limits.
+    pub fn with_limits(mut self, limits: LoadLimits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    fn open(&self, bytes: Vec<u8>, budget: &Budget) -> Result<PdfDocument> {
+        let document = PdfDocument::from_bytes(bytes).map_err(|error| refused(budget, &error))?;
+        let opens = |password: &String| matches!(document.authenticate(password.as_bytes()), Ok(true));
+        if document.is_encrypted() && !document.is_authenticated() && !self.passwords.iter().any(opens) {
+            return Err(encrypted(budget));
+        }
+        Ok(document)
+    }
+
+    fn read(&self, bytes: Vec<u8>, budget: &Budget) -> Result<Loaded> {
+        let document = self.open(bytes, budget)?;
+        let count = document.page_count().map_err(|error| refused(budget, &error))?;
+        budget.pages(count)?;
+        let mut pages = Vec::new();
+        let mut unread = Vec::new();
+        let mut first_error = None;
+        let mut bytes = 0;
+        for number in 1..=count {
+            budget.look()?;
+            // A page that its reader stumbles over leaves the others to be read.
+            let text = catch_unwind(AssertUnwindSafe(|| document.extract_text(number - 1)));
+            match text {
+                Ok(Ok(text)) => {
+                    bytes += text.len();
+                    budget.text(bytes)?;
+                    pages.push(Page::new(number, &text));
+                }
+                Ok(Err(pdf_oxide::Error::EncryptedPdf)) => return Err(encrypted(budget)),
+                Ok(Err(error)) => {
+                    first_error.get_or_insert_with(|| error.to_string());
+                    unread.push(number);
+                }
+                Err(_) => {
+                    first_error.get_or_insert_with(|| "its reader broke off".to_owned());
+                    unread.push(number);
+                }
+            }
+        }
+        if pages.is_empty() {
+            let why = first_error.unwrap_or_else(|| "it has no pages".to_owned());
+            return Err(budget.unreadable(format!(
+                "none of its {count} pages can be read ({why}): repair the file, or save it anew"
+            )));
+        }
+        let without_text: Vec<_> = pages
+            .iter()
+            .filter(|page| page.is_blank())
+            .map(|page| page.number)
+            .collect();
+        if without_text.len() == pages.len() {
+            return Err(Error::NoText {
+                path: budget.path().to_owned(),
+                pages: count,
+            });
+        }
+        let mut metadata = format("pdf");
+        metadata.insert("pages".to_owned(), (count as i64).into());
+        if let Some(title) = title(&document) {
+            metadata.insert("title".to_owned(), title.into());
+        }
+        say(&mut metadata, "pages_without_text", &without_text);
+        say(&mut metadata, "unread_pages", &unread);
+        if !unread.is_empty() {
+            tracing::warn!(path = %budget.path().display(), pages = ?unread, "pages of a PDF file could not be read");
+        }
+        if !self.repeated_lines {
+            let left_out = without_repeated(&mut pages);
+            if !left_out.is_empty() {
+                let left_out = left_out.into_iter().map(Value::from).collect();
+                metadata.insert("repeated_lines".to_owned(), Value::List(left_out));
+            }
+        }
+        join_words(&mut pages);
+        let mut draft = Draft::new(budget);
+        write(&pages, &bookmarks(&document, budget)?, &mut draft)?;
+        Ok(draft.finish(metadata))
+    }
+}
+
+impl std::fmt::Debug for PdfLoader {
+    /// Passwords stay hidden.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PdfLoader")
+            .field("passwords", &self.passwords.len())
+            .field("repeated_lines", &self.repeated_lines)
+            .field("limits", &self.limits)
+            .finish()
+    }
+}
+
+impl Loader for PdfLoader {
+    fn id(&self) -> String {
+        format!("pdf-1 repeated {}", self.repeated_lines)
+    }
+
+    fn accepts(&self, path: &Path) -> bool {
+        has_extension(path, &["pdf"])
+    }
+
+    fn load(&self, path: &Path, bytes: &[u8]) -> Result<Loaded> {
+        if let Some(loaded) = elsewhere(Kind::Pdf, path, bytes, &self.limits) {
+            return loaded;
+        }
+        let outside = Budget::new(path, bytes.len(), &self.limits)?;
+        if nests_deeper(bytes, self.limits.depth) {
+            return Err(outside.too_deep());
+        }
+        let (loader, path, bytes) = (self.clone(), path.to_owned(), bytes.to_vec());
+        guarded(&outside, "PDF", move || {
+            let budget = Budget::new(&path, bytes.len(), &loader.limits)?;
+            loader.read(bytes, &budget)
+        })
+    }
+}
+
+fn encrypted(budget: &Budget) -> Error {
+    Error::Encrypted {
+        path: budget.path().to_owned(),
+        remedy: "name its password by PdfLoader::with_password",
+    }
+}
+
+fn refused(budget: &Budget, error: &pdf_oxide::Error) -> Error {
+    match error {
+        pdf_oxide::Error::EncryptedPdf => encrypted(budget),
+        error => budget.unreadable(format!(
+            "its PDF structure is damaged ({error}): repair the file, or save it anew"
+        )),
+    }
+}
+
+fn say(metadata: &mut Metadata, name: &str, pages: &[usize]) {
+    if !pages.is_empty() {
+        let pages = pages.iter().map(|page| Value::Int(*page as i64)).collect();
+        metadata.insert(name.to_owned(), Value::List(pages));
+    }
+}
+
+/// Writes the pages, with a mark at each, and at each line that is a bookmark's title.
+fn write(pages: &[Page], bookmarks: &[Bookmark], draft: &mut Draft) -> Result<()> {
+    let mut waiting = bookmarks.iter().peekable();
+    let mut headings: Vec<String> = Vec::new();
+    for page in pages {
+        let place = |headings: &[String]| Locator {
+            page: u32::try_from(page.number).ok(),
+            headings: headings.to_vec(),
+            ..Locator::default()
+        };
+        let text = page.text();
+        let mut rest = text.as_str();
+        if continued(draft.text(), rest) {
+            let (end, after) = rest.split_at(end_of_sentence(rest));
+            draft.line(end)?;
+            rest = after.trim_start_matches(' ');
+            draft.place(place(&headings));
+            if let Some(after) = rest.strip_prefix('\n') {
+                rest = after;
+            }
+        } else {
+            draft.place(place(&headings));
+        }
+        // Lines are written in stretches between bookmarks.
+        let mut stretch = String::new();
+        for line in rest.split_inclusive('\n') {
+            let next = waiting.peek().map(|bookmark| bookmark.title.as_str());
+            if next.is_some_and(|title| one_line(line) == title) {
+                draft.block(stretch.trim_matches('\n'))?;
+                stretch.clear();
+                if let Some(bookmark) = waiting.next() {
+                    headings.truncate(bookmark.level);
+                    headings.push(bookmark.title.clone());
+                }
+                draft.place(place(&headings));
+            }
+            stretch.push_str(line);
+        }
+        draft.block(stretch.trim_matches('\n'))?;
+    }
+    Ok(())
+}

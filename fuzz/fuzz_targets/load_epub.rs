@@ -1,0 +1,13 @@
+#![no_main]
+
+use std::path::Path;
+
+use ragtune_retrieve::Loader;
+use ragtune_retrieve::load::EpubLoader;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    let loaded = EpubLoader::default().load(Path::new("a.epub"), data);
+    if let Ok(loaded) = loaded {
+        assert!(loaded.markers.iter().all(|marker| loaded.text.is_char_boundary(marker.at)));
+    }
+});

@@ -3,6 +3,10 @@
 #[cfg(feature = "office")]
 mod archive;
 mod article;
+#[cfg_attr(
+    not(all(feature = "pdf", feature = "office")),
+    allow(dead_code, reason = "the loaders that are left out use the rest")
+)]
 mod by_content;
 mod charset;
 mod code;
@@ -15,6 +19,10 @@ mod docx;
 mod docx_body;
 #[cfg(feature = "office")]
 mod docx_styles;
+#[cfg_attr(
+    not(all(feature = "pdf", feature = "office")),
+    allow(dead_code, reason = "the loaders that are left out use the rest")
+)]
 mod draft;
 #[cfg(feature = "office")]
 mod epub;
@@ -24,6 +32,10 @@ mod guard;
 mod html;
 mod html_text;
 mod json;
+#[cfg_attr(
+    not(all(feature = "pdf", feature = "office")),
+    allow(dead_code, reason = "the loaders that are left out use the rest")
+)]
 mod limits;
 mod loader;
 mod markdown;

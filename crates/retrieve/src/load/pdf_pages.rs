@@ -214,13 +214,13 @@ mod tests {
     #[test]
     fn headers_and_footers_go_where_they_repeat() {
         let page = |n: u32, body: &str| {
-            format!("Tea Report 2024\n\n{body} a\nline {body} b\nline c\nline d\n\nPage {n} of 3")
+            format!("Tea Report 2024\n\n{body} a\n{body} b\n{body} c\n{body} d\n\nPage {n} of 3")
         };
         let texts = [page(1, "green"), page(2, "black"), page(3, "white")];
         let mut found = pages(&texts.each_ref().map(String::as_str));
         let left_out = without_repeated(&mut found);
         assert_eq!(left_out, ["Page 1 of 3", "Tea Report 2024"]);
-        assert_eq!(found[1].text(), "black a\nline black b\nline c\nline d");
+        assert_eq!(found[1].text(), "black a\nblack b\nblack c\nblack d");
         let mut short = pages(&["Same", "Same", "Same"]);
         assert!(
             without_repeated(&mut short).is_empty(),

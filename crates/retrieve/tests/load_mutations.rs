@@ -6,7 +6,8 @@
 #![cfg(all(feature = "pdf", feature = "office"))]
 #![allow(
     clippy::unwrap_used,
-    reason = "functions of tests, which the lint does not know for such"
+    clippy::print_stdout,
+    reason = "functions of tests, which the lints do not know for such"
 )]
 
 use std::path::{Path, PathBuf};

@@ -129,7 +129,8 @@ fn load(kind: Kind, path: &Path, bytes: &[u8], limits: &LoadLimits) -> Result<Lo
             });
         }
     };
-    let _ = limits;
+    // Without any of the readers above nothing is read.
+    let _ = (bytes, limits);
     Err(Error::Unreadable {
         path: path.to_owned(),
         reason: format!("it is {}: {remedy}", kind.name()),

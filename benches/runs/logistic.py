@@ -3,7 +3,7 @@
     logistic.py MODEL_FOLDER TRAIN.csv TEST.csv PREDICTIONS.jsonl
 
 The strength of the regularisation is chosen by five-fold cross-validation on the training file. Writes predictions in the
-form of `finetune --predictions`. Versions: scikit-learn 1.9, sentence-transformers 5.
+form of `finetune --predictions`. Versions: scikit-learn 1.9, sentence-transformers 6.2.
 """
 
 import csv

@@ -1,6 +1,6 @@
 """Writes the files of the recorded runs (docs/results.md) from the published data sets.
 
-    prepare.py sms   SMSSpamCollection         OUT   five folds, exact copies removed, classes in proportion
+    prepare.py sms   SMSSpamCollection         OUT   five folds, copies removed, classes in proportion
     prepare.py covid 200423_covidQA.json       OUT   five folds by document, SQuAD form
     prepare.py pairs BEIR_FOLDER               OUT   titles, headings and sentences with the text that they are from
 
@@ -20,10 +20,14 @@ FOLDS = 5
 
 def sms(source, out):
     seen, texts = set(), {}
-    for line in pathlib.Path(source).read_text(encoding="utf-8").splitlines():
-        label, text = line.split("\t", 1)
-        if text not in seen:
-            seen.add(text)
+    for line in pathlib.Path(source).read_text(encoding="utf-8").split("\n"):
+        label, _, text = line.partition("\t")
+        if label not in ("ham", "spam"):
+            continue  # the header, and what follows the last line end
+        # Copies but for case and spaces: the doctor takes them for leaks.
+        same = " ".join(text.lower().split())
+        if same not in seen:
+            seen.add(same)
             texts.setdefault(label, []).append(text)
     folds = [[] for _ in range(FOLDS)]
     rng = random.Random(SEED)

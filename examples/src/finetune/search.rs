@@ -166,6 +166,8 @@ impl Args {
                 "rank" => args.rank = read(name, &text)?,
                 "alpha" => args.alpha = Some(read(name, &text)?),
                 "dropout" => args.dropout = read(name, &text)?,
+                "reduction" => args.reduction = read(name, &text)?,
+                "virtual-tokens" => args.virtual_tokens = read(name, &text)?,
                 "epochs" => (args.epochs, args.steps) = (read(name, &text)?, None),
                 "steps" => args.steps = Some(read(name, &text)?),
                 "batch" => args.batch = read(name, &text)?,
@@ -176,8 +178,8 @@ impl Args {
                 "seed" => args.seed = read(name, &text)?,
                 other => {
                     return Err(format!(
-                        "--search-space: no setting {other:?}; there are lr, head-lr, method, rank, alpha, dropout, epochs, \
-                         steps, batch, accumulate, warmup, schedule, weight-decay, seed"
+                        "--search-space: no setting {other:?}; there are lr, head-lr, method, rank, alpha, dropout, \
+                         reduction, virtual-tokens, epochs, steps, batch, accumulate, warmup, schedule, weight-decay, seed"
                     )
                     .into());
                 }

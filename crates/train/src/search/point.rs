@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::batch::BatchSize;
 use crate::error::{Error, Result};
 use crate::trainer::{Duration, TrainOptions};
-use crate::tuning::{Lora, Tuning};
+use crate::tuning::{Adapter, Lora, Prompt, Selection, Tuning};
 
 /// The value of a setting.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -49,7 +49,16 @@ const OPTIONS: [&str; 11] = [
     "seed",
 ];
 /// The settings that [`Point::tuning`] knows.
-const TUNING: [&str; 6] = ["method", "rank", "alpha", "dropout", "b_rate", "last_layers"];
+const TUNING: [&str; 8] = [
+    "method",
+    "rank",
+    "alpha",
+    "dropout",
+    "b_rate",
+    "last_layers",
+    "reduction",
+    "virtual_tokens",
+];
 
 impl Point {
     /// A point of one's own.
@@ -141,8 +150,10 @@ impl Point {
         Ok(options)
     }
 
-    /// A method with this point's values of `method` (`full`, `head`, `last`, `lora`, `dora`), `rank`, `alpha`, `dropout`,
-    /// `b_rate` and `last_layers`. A rank without an alpha keeps the scale, alpha over rank, of the base.
+    /// A method with this point's values of `method` (`full`, `head`, `last`, `lora`, `dora`, `ia3`, `adapter`, `prompt`),
+    /// `rank`, `alpha`, `dropout`, `b_rate`, `last_layers`, `reduction` and `virtual_tokens`. A rank without an alpha keeps
+    /// the scale, alpha over rank, of the base; what the point does not name is as the base has it, where the base is of the
+    /// same method.
     ///
     /// # Errors
     /// As [`Point::options`]; also for a setting that the method does not have.
@@ -155,19 +166,22 @@ impl Point {
                 _ => Lora::default(),
             };
             tuning = match (self.text("method")?, base) {
+                ("last", Tuning::Selective(_))
+                | ("ia3", Tuning::Ia3 { .. })
+                | ("adapter", Tuning::Bottleneck(_))
+                | ("prompt", Tuning::Prompt(_)) => base.clone(),
                 ("full", _) => Tuning::Full,
                 ("head", _) => Tuning::Head,
-                ("last", Tuning::Selective(_)) => base.clone(),
-                ("last", _) => Tuning::Selective(crate::tuning::Selection::last_layers(1)),
+                ("last", _) => Tuning::Selective(Selection::last_layers(1)),
                 ("lora", _) => Tuning::Lora(lora),
                 ("dora", _) => Tuning::Lora(lora.with_dora()),
+                ("ia3", _) => Tuning::Ia3 { targets: None },
+                ("adapter", _) => Tuning::Bottleneck(Adapter::default()),
+                ("prompt", _) => Tuning::Prompt(Prompt::default()),
                 (name, base) if name == base.name() => base.clone(),
                 (name, _) => {
-                    return Err(wrong(
-                        "method",
-                        name,
-                        "full, head, last, lora, dora, or the base's own",
-                    ));
+                    let known = "full, head, last, lora, dora, ia3, adapter, prompt, or the base's own";
+                    return Err(wrong("method", name, known));
                 }
             };
         }
@@ -192,20 +206,37 @@ impl Point {
             Tuning::Selective(selection) if given("last_layers") => {
                 selection.last_layers = Some(self.integer("last_layers")?);
             }
-            // A point of several methods has the settings of all of them, and each takes its own.
-            _ => {
-                let others = ["rank", "alpha", "dropout", "b_rate", "last_layers"];
-                if let Some(name) = others
-                    .iter()
-                    .find(|name| given(name))
-                    .filter(|_| !given("method"))
-                {
-                    let reason = format!("{} has no {name}", tuning.name());
-                    return Err(Error::invalid("point", reason));
+            Tuning::Bottleneck(adapter) => {
+                if given("reduction") {
+                    *adapter = adapter.clone().with_reduction(self.number("reduction")?);
+                }
+                if given("dropout") {
+                    adapter.config.dropout = self.number("dropout")?;
                 }
             }
+            Tuning::Prompt(prompt) if given("virtual_tokens") => {
+                prompt.virtual_tokens = self.integer("virtual_tokens")?;
+            }
+            _ => {}
         }
-        Ok(tuning)
+        let own: &[&str] = match &tuning {
+            Tuning::Lora(_) => &["rank", "alpha", "dropout", "b_rate"],
+            Tuning::Selective(_) => &["last_layers"],
+            Tuning::Bottleneck(_) => &["reduction", "dropout"],
+            Tuning::Prompt(_) => &["virtual_tokens"],
+            _ => &[],
+        };
+        // A point of several methods has the settings of all of them, and each takes its own.
+        let foreign = TUNING
+            .iter()
+            .find(|name| given(name) && !own.contains(name) && !given("method"));
+        match foreign {
+            Some(name) => Err(Error::invalid(
+                "point",
+                format!("{} has no {name}", tuning.name()),
+            )),
+            None => Ok(tuning),
+        }
     }
 
     fn value(&self, name: &str) -> Result<&Value> {
@@ -288,5 +319,36 @@ impl From<&str> for Value {
 impl From<String> for Value {
     fn from(value: String) -> Self {
         Self::Text(value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn points_name_every_method() {
+        let lora = Tuning::Lora(Lora::default());
+        for name in ["full", "head", "lora", "ia3", "adapter", "prompt"] {
+            let point = Point::new([("method", name.into())]);
+            assert_eq!(point.tuning(&lora).unwrap().name(), name);
+        }
+        let point = Point::new([
+            ("method", "adapter".into()),
+            ("reduction", 4.into()),
+            ("rank", 2.into()),
+        ]);
+        assert_eq!(
+            point.tuning(&lora).unwrap(),
+            Tuning::Bottleneck(Adapter::default().with_reduction(4.0))
+        );
+        let point = Point::new([("virtual_tokens", 7.into())]);
+        let prompt = Tuning::Prompt(Prompt::default());
+        assert_eq!(
+            point.tuning(&prompt).unwrap(),
+            Tuning::Prompt(Prompt::default().with_virtual_tokens(7))
+        );
+        let error = point.tuning(&lora).unwrap_err();
+        assert!(error.to_string().contains("virtual_tokens"), "{error}");
     }
 }

@@ -54,10 +54,10 @@ impl NumberFormat {
                 'm' | 'M' => months = true,
                 '%' => percent = true,
                 // "General" and exponents have letters of their own.
-                'G' | 'g' | 'E' | 'e' if !date && !time => {
-                    if code.to_ascii_lowercase().starts_with("general") {
-                        return Self::Number;
-                    }
+                'G' | 'g' | 'E' | 'e'
+                    if !date && !time && code.to_ascii_lowercase().starts_with("general") =>
+                {
+                    return Self::Number;
                 }
                 _ => {}
             }
@@ -175,7 +175,7 @@ mod tests {
             (NumberFormat::Date, 2_958_465.0, "9999-12-31"),
             (NumberFormat::Date, 1e9, "1000000000"),
             (NumberFormat::Date, -1.0, "-1"),
-            (NumberFormat::DateTime, 45_615.5625, "2024-11-19 13:30:00"),
+            (NumberFormat::DateTime, 45_615.562_5, "2024-11-19 13:30:00"),
             (NumberFormat::Time, 0.5, "12:00:00"),
             (NumberFormat::Duration, 1.5, "36:00:00"),
             (NumberFormat::Percent, 0.255, "25.5%"),

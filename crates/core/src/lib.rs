@@ -24,6 +24,7 @@ pub mod nn;
 #[cfg(feature = "openai")]
 pub mod openai;
 pub mod progress;
+pub mod statistics;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod text;

@@ -27,6 +27,11 @@ pub enum ScoreKind {
     Rrf,
     /// Convex combination of scores that were scaled within one list, comparable within that list only.
     Convex,
+    /// Distribution-based score fusion: a mean of scores that were scaled by mean and deviation of their list,
+    /// comparable within one list only.
+    Dbsf,
+    /// Marginal relevance: relevance less the likeness to better hits, comparable within one list only.
+    Mmr,
     /// Probability of relevance by a reranker, 0 to 1.
     Rerank,
     /// A measure of the user's own.
@@ -43,6 +48,8 @@ impl ScoreKind {
             Self::Bm25 => "bm25",
             Self::Rrf => "rrf",
             Self::Convex => "convex",
+            Self::Dbsf => "dbsf",
+            Self::Mmr => "mmr",
             Self::Rerank => "rerank",
             Self::Custom(name) => name,
         }
@@ -50,7 +57,7 @@ impl ScoreKind {
 
     /// Whether the value depends on the other hits of its list, so that no threshold on it means anything.
     pub fn is_relative(&self) -> bool {
-        matches!(self, Self::Rrf | Self::Convex)
+        matches!(self, Self::Rrf | Self::Convex | Self::Dbsf | Self::Mmr)
     }
 }
 
@@ -63,6 +70,8 @@ impl From<String> for ScoreKind {
             "bm25" => Self::Bm25,
             "rrf" => Self::Rrf,
             "convex" => Self::Convex,
+            "dbsf" => Self::Dbsf,
+            "mmr" => Self::Mmr,
             "rerank" => Self::Rerank,
             _ => Self::Custom(name),
         }

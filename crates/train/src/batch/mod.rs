@@ -5,7 +5,6 @@
 
 mod packing;
 mod plan;
-mod random;
 
 pub use plan::{BatchPlan, BatchSize};
-pub use random::{Purpose, Random};
+pub use ragtune_core::statistics::{Purpose, Random};

@@ -1,7 +1,7 @@
 //! The order of examples and their division into batches and steps.
 
 use super::packing;
-use super::random::{Purpose, Random};
+use super::{Purpose, Random};
 use crate::error::{Error, Result};
 
 /// Steps whose examples are sorted by length together, where batches are grouped by length. More of them make batches of

@@ -6,7 +6,6 @@
 //! sure a mean or a difference is.
 
 pub mod bleu;
-mod bootstrap;
 mod characters;
 mod classification;
 mod confusion;
@@ -21,7 +20,6 @@ mod scores;
 pub mod squad;
 
 pub use bleu::{Bleu, BleuScore};
-pub use bootstrap::{Bootstrap, Difference, Interval};
 pub use classification::Classification;
 pub use confusion::ConfusionMatrix;
 pub use entities::{Entity, EntityScores, conll_entities};
@@ -33,3 +31,5 @@ pub use scheme::{Scheme, strict_entities};
 pub use score_table::{ClassScores, ScoreTable};
 pub use scores::{Counts, F1Scores};
 pub use squad::{Squad, SquadScores};
+
+pub use ragtune_core::statistics::{Bootstrap, Difference, Interval};

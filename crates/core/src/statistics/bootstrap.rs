@@ -5,15 +5,14 @@ use std::fmt;
 use rayon::prelude::*;
 use serde::Serialize;
 
-use super::classification::{nothing, same_length};
-use crate::batch::{Purpose, Random};
+use super::random::{Purpose, Random};
 use crate::error::{Error, Result};
 
 /// The percentile bootstrap: Efron and Tibshirani 1993, "An Introduction to the Bootstrap", chapter 13; paired for
 /// differences, as Koehn 2004, "Statistical Significance Tests for Machine Translation Evaluation".
 ///
 /// ```
-/// use ragtune_train::metrics::Bootstrap;
+/// use ragtune_core::statistics::Bootstrap;
 ///
 /// // Right or wrong, for the same eight examples, with two models.
 /// let tuned = [1.0, 1.0, 1.0, 0.0, 1.0, 1.0, 1.0, 1.0];
@@ -21,7 +20,7 @@ use crate::error::{Error, Result};
 /// let difference = Bootstrap::default().difference(&tuned, &before)?;
 /// assert_eq!(difference.interval.estimate, 0.25);
 /// assert!(difference.interval.low >= 0.0 && difference.interval.high <= 1.0);
-/// # Ok::<(), ragtune_train::Error>(())
+/// # Ok::<(), ragtune_core::Error>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Bootstrap {
@@ -106,7 +105,7 @@ impl Bootstrap {
     /// The interval of the mean of some values, one for each example.
     ///
     /// # Errors
-    /// [`Error::Empty`] for no values, [`Error::InvalidArgument`] for one that is not finite.
+    /// [`Error::InvalidArgument`] for no values, and for one that is not finite.
     pub fn mean(&self, values: &[f64]) -> Result<Interval> {
         finite(values)?;
         self.statistic(values.len(), |examples| mean_of(values, examples))
@@ -115,12 +114,9 @@ impl Bootstrap {
     /// The interval of the difference of two means over the same examples.
     ///
     /// # Errors
-    /// [`Error::LengthMismatch`], [`Error::Empty`] and [`Error::InvalidArgument`].
+    /// As [`Bootstrap::mean`], and [`Error::InvalidArgument`] for two numbers of values.
     pub fn difference(&self, first: &[f64], second: &[f64]) -> Result<Difference> {
-        same_length("paired bootstrap", first.len(), second.len())?;
-        finite(first)?;
-        finite(second)?;
-        let differences: Vec<f64> = first.iter().zip(second).map(|(a, b)| a - b).collect();
+        let differences = paired(first, second)?;
         self.statistic_difference(differences.len(), |examples| mean_of(&differences, examples))
     }
 
@@ -128,7 +124,7 @@ impl Bootstrap {
     /// of a resampled set, some of them several times.
     ///
     /// # Errors
-    /// [`Error::Empty`] for no examples.
+    /// [`Error::InvalidArgument`] for no examples.
     pub fn statistic(&self, examples: usize, statistic: impl Fn(&[usize]) -> f64 + Sync) -> Result<Interval> {
         Ok(self.run(examples, statistic)?.0)
     }
@@ -136,7 +132,7 @@ impl Bootstrap {
     /// As [`Bootstrap::statistic`], of a statistic that is the difference of two systems on the given examples.
     ///
     /// # Errors
-    /// [`Error::Empty`] for no examples.
+    /// [`Error::InvalidArgument`] for no examples.
     pub fn statistic_difference(
         &self,
         examples: usize,
@@ -160,7 +156,10 @@ impl Bootstrap {
         statistic: impl Fn(&[usize]) -> f64 + Sync,
     ) -> Result<(Interval, Vec<f64>)> {
         if examples == 0 {
-            return Err(nothing("bootstrap"));
+            return Err(Error::InvalidArgument {
+                argument: "examples",
+                reason: "there are none, so there is nothing to resample".to_owned(),
+            });
         }
         let all: Vec<usize> = (0..examples).collect();
         let estimate = statistic(&all);
@@ -216,6 +215,23 @@ fn finite(values: &[f64]) -> Result<()> {
         }),
         None => Ok(()),
     }
+}
+
+/// The difference of each pair of finite values.
+pub(super) fn paired(first: &[f64], second: &[f64]) -> Result<Vec<f64>> {
+    if first.len() != second.len() {
+        return Err(Error::InvalidArgument {
+            argument: "values",
+            reason: format!(
+                "there are {} of the first and {} of the second; give both for each example, in the same order",
+                first.len(),
+                second.len()
+            ),
+        });
+    }
+    finite(first)?;
+    finite(second)?;
+    Ok(first.iter().zip(second).map(|(a, b)| a - b).collect())
 }
 
 fn mean_of(values: &[f64], examples: &[usize]) -> f64 {
@@ -277,6 +293,9 @@ mod tests {
         assert_eq!(run(1).ok(), run(1).ok());
         let bad = Bootstrap::default().mean(&[f64::NAN]);
         assert!(matches!(bad, Err(Error::InvalidArgument { .. })));
-        assert!(matches!(Bootstrap::default().mean(&[]), Err(Error::Empty { .. })));
+        let none = Bootstrap::default().mean(&[]);
+        assert!(matches!(none, Err(Error::InvalidArgument { .. })));
+        let unpaired = Bootstrap::default().difference(&values, &values[1..]);
+        assert!(matches!(unpaired, Err(Error::InvalidArgument { .. })));
     }
 }

@@ -15,7 +15,7 @@ const WEYL: [u32; 2] = [0x9E37_79B9, 0xBB67_AE85];
 /// A stream of random numbers.
 ///
 /// ```
-/// use ragtune_train::batch::Random;
+/// use ragtune_core::statistics::Random;
 /// let mut order: Vec<u32> = (0..5).collect();
 /// Random::new(42, 0).shuffle(&mut order);
 /// let mut again: Vec<u32> = (0..5).collect();
@@ -53,6 +53,8 @@ pub enum Purpose {
     Resampling = 8,
     /// Mined negatives and other choices among candidates.
     Mining = 9,
+    /// Exchanged pairs of a randomisation test; the part is the permutation.
+    Permutation = 10,
 }
 
 impl Random {

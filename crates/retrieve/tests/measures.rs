@@ -16,9 +16,14 @@ struct Fixture {
 #[test]
 fn measures_equal_those_of_trec_eval() {
     let fixture: Fixture = serde_json::from_str(include_str!("fixtures/measures/trec_eval.json")).unwrap();
-    let mut measures = vec![Measure::Map, Measure::Mrr(1000)];
+    let mut measures = vec![Measure::Map, Measure::Mrr(1000), Measure::RPrecision];
     for k in [1, 3, 5, 10, 100] {
-        measures.extend([Measure::Ndcg(k), Measure::Recall(k), Measure::Precision(k)]);
+        measures.extend([
+            Measure::Ndcg(k),
+            Measure::Recall(k),
+            Measure::Precision(k),
+            Measure::Success(k),
+        ]);
     }
     let run: Run = fixture
         .run

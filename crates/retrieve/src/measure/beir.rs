@@ -112,7 +112,7 @@ impl BeirDataset {
 /// An id: the layout says text, some data sets have numbers.
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum Id {
+pub(super) enum Id {
     Text(String),
     Number(i64),
 }
@@ -208,7 +208,10 @@ fn read_qrels(path: &Path, queries: &BTreeSet<&str>) -> Result<Qrels> {
 }
 
 /// Calls `read` with the number and content of every line that is not blank.
-fn for_each_line(path: &Path, mut read: impl FnMut(usize, &str) -> Result<(), String>) -> Result<()> {
+pub(super) fn for_each_line(
+    path: &Path,
+    mut read: impl FnMut(usize, &str) -> Result<(), String>,
+) -> Result<()> {
     let file = File::open(path).map_err(|source| Error::io(path, source))?;
     let malformed = |line, reason| Error::Malformed {
         path: path.to_owned(),

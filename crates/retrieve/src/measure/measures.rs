@@ -1,11 +1,16 @@
-//! The measures, as trec_eval 9 defines them (`m_ndcg_cut.c`, `m_map.c`, `m_recip_rank.c`, `m_recall.c`, `m_P.c`).
+//! The measures, as trec_eval 9 defines them (`m_ndcg_cut.c`, `m_map.c`, `m_recip_rank.c`, `m_recall.c`, `m_P.c`,
+//! `m_success.c`, `m_Rprec.c`).
 //!
 //! `tests/measures.rs` compares them with trec_eval's own answers.
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::str::FromStr;
+
+use ragtune_core::statistics::{Bootstrap, Interval};
 
 use super::qrels::{Judgements, Qrels, Ranking, Run, trec_order};
+use crate::error::{Error, Result};
 
 /// A number in 0..=1 for one question's ranking; higher is better.
 ///
@@ -15,6 +20,8 @@ use super::qrels::{Judgements, Qrels, Ranking, Run, trec_order};
 /// let ranking = vec![("x".into(), 3.0), ("a".into(), 2.0)];
 /// assert_eq!(Measure::Mrr(10).of(ranking.clone(), &judgements), 0.5);
 /// assert_eq!(Measure::Recall(10).of(ranking, &judgements), 0.5);
+/// assert_eq!("ndcg@10".parse::<Measure>()?, Measure::Ndcg(10));
+/// # Ok::<(), ragtune_retrieve::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Measure {
@@ -29,6 +36,10 @@ pub enum Measure {
     Recall(usize),
     /// Share of the first k places that hold a relevant document; missing places count as not relevant.
     Precision(usize),
+    /// Whether a relevant document is among the first k: 1 or 0, also called hit rate.
+    Success(usize),
+    /// Precision at as many places as there are relevant documents.
+    RPrecision,
 }
 
 impl Measure {
@@ -70,6 +81,8 @@ impl Measure {
             Self::Recall(k) => hits(k) / relevant as f64,
             Self::Precision(0) => 0.0,
             Self::Precision(k) => hits(k) / k as f64,
+            Self::Success(k) => f64::from(hits(k) > 0.0),
+            Self::RPrecision => hits(relevant) / relevant as f64,
         }
     }
 }
@@ -82,6 +95,35 @@ impl fmt::Display for Measure {
             Self::Mrr(k) => write!(f, "mrr@{k}"),
             Self::Recall(k) => write!(f, "recall@{k}"),
             Self::Precision(k) => write!(f, "precision@{k}"),
+            Self::Success(k) => write!(f, "success@{k}"),
+            Self::RPrecision => f.write_str("r-precision"),
+        }
+    }
+}
+
+impl FromStr for Measure {
+    type Err = Error;
+
+    /// Reads what [`Measure`] prints, such as `ndcg@10`, `map` or `r-precision`.
+    fn from_str(name: &str) -> Result<Self> {
+        let (base, k) = match name.split_once('@') {
+            Some((base, k)) => (base, k.parse().ok()),
+            None => (name, None),
+        };
+        match (base, k) {
+            ("ndcg", Some(k)) => Ok(Self::Ndcg(k)),
+            ("mrr", Some(k)) => Ok(Self::Mrr(k)),
+            ("recall", Some(k)) => Ok(Self::Recall(k)),
+            ("precision", Some(k)) => Ok(Self::Precision(k)),
+            ("success", Some(k)) => Ok(Self::Success(k)),
+            _ if name == "map" => Ok(Self::Map),
+            _ if name == "r-precision" => Ok(Self::RPrecision),
+            _ => Err(Error::Core(ragtune_core::Error::InvalidArgument {
+                argument: "measure",
+                reason: format!(
+                    "{name:?} is none; there are ndcg@K, map, mrr@K, recall@K, precision@K, success@K and r-precision"
+                ),
+            })),
         }
     }
 }
@@ -89,16 +131,47 @@ impl fmt::Display for Measure {
 /// Measures of a run.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Evaluation {
+    /// The measures that were asked for.
+    pub measures: Vec<Measure>,
     /// Mean of each measure over all judged questions.
     pub means: BTreeMap<Measure, f64>,
     /// Values by question id, in the order of the measures that were asked for.
     pub per_question: BTreeMap<String, Vec<f64>>,
 }
 
+impl Evaluation {
+    /// The values of a measure in the order of the question ids; `None` where it was not asked for.
+    pub fn values(&self, measure: Measure) -> Option<Vec<f64>> {
+        let at = self.measures.iter().position(|known| *known == measure)?;
+        let values = self.per_question.values();
+        Some(values.filter_map(|values| values.get(at).copied()).collect())
+    }
+
+    /// The mean of a measure with the interval that it has over sets of questions like this one.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for a measure that was not asked for, and where there is no question.
+    pub fn interval(&self, measure: Measure, bootstrap: &Bootstrap) -> Result<Interval> {
+        Ok(bootstrap.mean(&self.known_values(measure)?)?)
+    }
+
+    pub(super) fn known_values(&self, measure: Measure) -> Result<Vec<f64>> {
+        self.values(measure).ok_or_else(|| {
+            Error::Core(ragtune_core::Error::InvalidArgument {
+                argument: "measure",
+                reason: format!("{measure} was not evaluated; name it in the call of evaluate"),
+            })
+        })
+    }
+}
+
 /// Measures a run. Every question with judgements counts, one that the run lacks with 0 (trec_eval's option `-c`);
 /// rankings of questions without judgements are not looked at.
 pub fn evaluate(qrels: &Qrels, run: &Run, measures: &[Measure]) -> Evaluation {
-    let mut evaluation = Evaluation::default();
+    let mut evaluation = Evaluation {
+        measures: measures.to_vec(),
+        ..Evaluation::default()
+    };
     for (question, judgements) in qrels {
         let mut ranking = run.get(question).cloned().unwrap_or_default();
         trec_order(&mut ranking);
@@ -158,8 +231,51 @@ mod tests {
             Measure::Mrr(10),
             Measure::Recall(0),
             Measure::Precision(0),
+            Measure::Success(1),
+            Measure::RPrecision,
         ] {
             assert_eq!(measure.of(vec![("a".to_owned(), 1.0)], &none), 0.0, "{measure}");
         }
+    }
+
+    #[test]
+    fn names_are_read_as_they_are_printed() {
+        for measure in [
+            Measure::Ndcg(10),
+            Measure::Map,
+            Measure::Mrr(10),
+            Measure::Recall(100),
+            Measure::Precision(5),
+            Measure::Success(1),
+            Measure::RPrecision,
+        ] {
+            assert_eq!(measure.to_string().parse::<Measure>().unwrap(), measure);
+        }
+        for wrong in ["", "ndcg", "ndcg@", "map@3", "recall@-1", "success@ten"] {
+            assert!(
+                wrong.parse::<Measure>().unwrap_err().to_string().contains("none"),
+                "{wrong}"
+            );
+        }
+    }
+
+    #[test]
+    fn means_have_intervals() {
+        let qrels: Qrels = (0..50)
+            .map(|i| (format!("{i:02}"), Judgements::from([("a".to_owned(), 1)])))
+            .collect();
+        let run: Run = (0..25)
+            .map(|i| (format!("{i:02}"), vec![("a".to_owned(), 1.0)]))
+            .collect();
+        let evaluation = evaluate(&qrels, &run, &[Measure::Success(1)]);
+        let interval = evaluation
+            .interval(Measure::Success(1), &Bootstrap::default())
+            .unwrap();
+        assert_eq!(interval.estimate, 0.5);
+        assert!(
+            interval.low > 0.3 && interval.low < 0.45 && interval.high < 0.7,
+            "{interval}"
+        );
+        assert!(evaluation.interval(Measure::Map, &Bootstrap::default()).is_err());
     }
 }

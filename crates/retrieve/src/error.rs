@@ -212,6 +212,42 @@ pub enum Error {
         /// The synced folder.
         folder: String,
     },
+    /// Two retrievers that are combined give different passages under one id.
+    #[error(
+        "two of the combined retrievers give different passages under the id {id:?}: they search different documents; wrap each in a NamespaceRetriever, so that their ids differ"
+    )]
+    ConflictingPassages {
+        /// The passage's or document's id.
+        id: String,
+    },
+    /// A part that the caller supplied gave a number that is none of its kind.
+    #[error("the {component} gave {value} for {what}")]
+    InvalidScore {
+        /// The part.
+        component: &'static str,
+        /// What the number is of, and what it should be.
+        what: String,
+        /// The number.
+        value: f32,
+    },
+    /// A part that the caller supplied gave another number of answers than it was asked for.
+    #[error("the {component} gave {found} answers for {expected} texts")]
+    WrongCount {
+        /// The part.
+        component: &'static str,
+        /// Texts given.
+        expected: usize,
+        /// Answers found.
+        found: usize,
+    },
+    /// A rule chose a route that the router does not have.
+    #[error("the rule chose the route {name:?}; the routes are {}", known.join(", "))]
+    UnknownRoute {
+        /// The name that it gave.
+        name: String,
+        /// The names of the routes.
+        known: Vec<String>,
+    },
     /// A chunker gave a passage that does not lie in its document.
     #[error("the chunker {chunker:?} gave the span {span} for {document:?}: {reason}")]
     InvalidChunk {

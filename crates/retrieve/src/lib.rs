@@ -1,6 +1,7 @@
 //! Documents, chunks, indexes and retrievers of ragtune.
 
 pub mod chunk;
+mod document_store;
 pub mod error;
 mod fusion;
 pub mod index;
@@ -10,13 +11,15 @@ pub mod measure;
 #[cfg(doctest)]
 mod pages;
 mod retriever;
+pub mod retrievers;
 mod store;
 #[cfg(feature = "testing")]
 pub mod testing;
 
 pub use chunk::{ChunkSpan, Chunker};
+pub use document_store::{DividedDocument, DocumentPassage, DocumentStore};
 pub use error::{Error, Result};
-pub use fusion::Fusion;
+pub use fusion::{Fusion, FusionMethod, Normalisation, RankedList};
 pub use index::{ExactIndex, Language, LexicalIndex, LexicalOptions, Metric, Neighbor, SlotSet, VectorIndex};
 pub use knowledge_base::{
     AddReport, CheckReport, EmbeddingReport, FileOutcome, KnowledgeBase, Mode, ReembedOptions, SearchOptions,
@@ -24,4 +27,9 @@ pub use knowledge_base::{
 };
 pub use load::{Loaded, Loader};
 pub use retriever::Retriever;
+pub use retrievers::{
+    AutoMergingRetriever, DenseRetriever, HybridRetriever, LexicalRetriever, MmrRetriever,
+    MultiQueryRetriever, NamespaceRetriever, Parent, ParentDocumentRetriever, RerankRetriever,
+    RestrictedRetriever, Route, RouterRetriever, SentenceWindowRetriever,
+};
 pub use store::Stats;

@@ -40,7 +40,7 @@ fn teas() -> Vec<Document> {
 fn every_mode_keeps_the_contract_of_a_retriever() {
     let kb = in_memory();
     kb.add(teas()).unwrap();
-    let convex = SearchOptions::default().with_fusion(Fusion::Convex { dense_weight: 0.5 });
+    let convex = SearchOptions::default().with_fusion(Fusion::convex());
     let questions = [
         "how is tea steeped",
         "roasted",

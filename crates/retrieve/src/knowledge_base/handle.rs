@@ -152,6 +152,11 @@ impl KnowledgeBase {
         self
     }
 
+    /// How this handle searches.
+    pub fn search_options(&self) -> &SearchOptions {
+        &self.search
+    }
+
     /// Stores documents, each in place of one of the same id.
     ///
     /// A document that is stored exactly so already, divided by the same chunker, costs nothing. Of an id that comes

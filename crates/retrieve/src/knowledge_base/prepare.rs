@@ -98,7 +98,7 @@ fn check_metadata(metadata: &Metadata) -> Result<()> {
 }
 
 /// Walks a document's markers and line breaks in step with its passages.
-pub(super) struct Lines<'d> {
+pub(crate) struct Lines<'d> {
     document: &'d Document,
     /// Markers at or before `at`.
     passed: usize,
@@ -108,7 +108,7 @@ pub(super) struct Lines<'d> {
 }
 
 impl<'d> Lines<'d> {
-    pub(super) fn new(document: &'d Document) -> Self {
+    pub(crate) fn new(document: &'d Document) -> Self {
         Self {
             document,
             passed: 0,
@@ -119,7 +119,7 @@ impl<'d> Lines<'d> {
     }
 
     /// The place of a passage that starts at or after the one before.
-    pub(super) fn locate(&mut self, span: Span, headings: Vec<String>) -> Locator {
+    pub(crate) fn locate(&mut self, span: Span, headings: Vec<String>) -> Locator {
         while let Some(marker) = self.document.markers.get(self.passed)
             && marker.at <= span.start
         {

@@ -9,7 +9,7 @@ use super::base::Base;
 use super::options::{Mode, SearchOptions};
 use super::view::{View, chunk_id};
 use crate::error::{Error, Result};
-use crate::fusion::Fusion;
+use crate::fusion::{FusionMethod, RankedList};
 use crate::index::lexical::LexicalIndex;
 use crate::index::{Metric, SlotSet, VectorIndex};
 use crate::store::Passage;
@@ -46,11 +46,16 @@ struct Search<'a> {
     view: &'a View,
     /// Slots that meet the condition, where there is one.
     allowed: Option<SlotSet>,
+    /// Slots that the asker may see, where there is an access rule: the statistics of words count no other.
+    visible: Option<SlotSet>,
     /// The question's vector, where nearness is looked at.
     vector: Option<Vec<f32>>,
     /// The lexical index, where words are looked at.
     lexical: Option<Arc<LexicalIndex>>,
 }
+
+/// Says whether the asker may see a passage.
+type Seen<'a> = dyn Fn(i64) -> bool + Sync + 'a;
 
 /// A list of slots with their scores, best first.
 type List = Vec<(u32, f32)>;
@@ -80,6 +85,7 @@ impl<'a> Search<'a> {
             query,
             view,
             allowed: query.condition().map(|condition| view.allowed(&condition)),
+            visible: query.access.as_ref().map(|access| view.allowed(access)),
             vector,
             lexical,
         })
@@ -147,7 +153,8 @@ impl<'a> Search<'a> {
         };
         let mut ask = limit.saturating_add(TIE_MARGIN);
         loop {
-            let found = lexical.search(&self.query.text, ask, Some(&is_allowed))?;
+            let found =
+                lexical.search_seen(&self.query.text, ask, Some(&is_allowed), self.seen().as_deref())?;
             // The index breaks ties by its own numbers, which depend on the order of adding; ours are by id. So all
             // that share the score of the last place must be at hand.
             let is_cut_in_a_tie = found.len() == ask
@@ -170,22 +177,26 @@ impl<'a> Search<'a> {
         let dense = self.dense(candidates)?;
         let lexical = self.lexical(candidates)?;
         let fusion = &self.options.fusion;
-        match fusion {
-            Fusion::Rrf { .. } => Ok((fusion.fuse(&dense, &lexical), ScoreKind::Rrf)),
-            // A combination of values needs both of every candidate.
-            Fusion::Convex { .. } => {
-                let slots: BTreeSet<u32> = dense.iter().chain(&lexical).map(|(slot, _)| *slot).collect();
-                let slots: Vec<u32> = slots.into_iter().collect();
-                let list = |scores: Vec<f32>| {
-                    let mut list: List = slots.iter().copied().zip(scores).collect();
-                    list.sort_by(best_first);
-                    list
-                };
-                let dense = list(self.dense_scores(&slots)?);
-                let lexical = list(self.lexical_scores(&slots)?);
-                Ok((fusion.fuse(&dense, &lexical), ScoreKind::Convex))
-            }
+        let fuse = |dense: &List, lexical: &List| {
+            let dense = RankedList::new(self.metric_kind(), dense);
+            let lexical = RankedList::new(ScoreKind::Bm25, lexical);
+            Ok((fusion.fuse(&[dense, lexical])?, fusion.score_kind()))
+        };
+        if !matches!(fusion.method(), FusionMethod::Convex { .. }) {
+            return fuse(&dense, &lexical);
         }
+        // A combination of values needs both of every candidate.
+        let slots: BTreeSet<u32> = dense.iter().chain(&lexical).map(|(slot, _)| *slot).collect();
+        let slots: Vec<u32> = slots.into_iter().collect();
+        let list = |scores: Vec<f32>| {
+            let mut list: List = slots.iter().copied().zip(scores).collect();
+            list.sort_by(best_first);
+            list
+        };
+        fuse(
+            &list(self.dense_scores(&slots)?),
+            &list(self.lexical_scores(&slots)?),
+        )
     }
 
     fn dense_scores(&self, slots: &[u32]) -> Result<Vec<f32>> {
@@ -203,7 +214,15 @@ impl<'a> Search<'a> {
             .iter()
             .filter_map(|slot| self.view.chunks.get(*slot as usize));
         let chunks: Vec<i64> = chunks.map(|key| key.chunk).collect();
-        lexical.scores(&self.query.text, &chunks)
+        lexical.scores_seen(&self.query.text, &chunks, self.seen().as_deref())
+    }
+
+    /// Which passages the asker may see, where not all.
+    fn seen(&self) -> Option<Box<Seen<'_>>> {
+        let visible = self.visible.as_ref()?;
+        Some(Box::new(|chunk| {
+            self.view.slot(chunk).is_some_and(|slot| visible.contains(slot))
+        }))
     }
 
     /// Adds to the score that orders the list those of every other kind that this search looks at.

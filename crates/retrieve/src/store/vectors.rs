@@ -1,5 +1,6 @@
 //! Vectors of chunks, found by chunk or by the hash of the text that was embedded.
 
+use ragtune_core::text::Span;
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Result};
 
@@ -61,6 +62,27 @@ pub(crate) fn by_hash(
 ) -> Result<Option<Vec<f32>>> {
     let mut statement = connection.prepare_cached(BY_HASH)?;
     let found = statement.query_row((generation.id, hash), |row| {
+        let mut vector = Vec::with_capacity(generation.dim);
+        let bytes = row.get_ref(0)?;
+        from_bytes(bytes.as_blob()?, generation.dim, &mut vector)?;
+        Ok(vector)
+    });
+    found.optional()
+}
+
+/// The vector of a passage in a generation, where the document has a passage of this number and span.
+pub(crate) fn of_chunk(
+    connection: &Connection,
+    generation: &Generation,
+    document: &str,
+    ordinal: u32,
+    span: Span,
+) -> Result<Option<Vec<f32>>> {
+    let sql = "SELECT v.vector FROM documents d
+        CROSS JOIN chunks c ON c.document = d.key AND c.ordinal = ?2 AND c.start = ?3 AND c.end = ?4
+        CROSS JOIN vectors v ON v.chunk = c.id AND v.generation = ?5 WHERE d.id = ?1";
+    let mut statement = connection.prepare_cached(sql)?;
+    let found = statement.query_row((document, ordinal, span.start, span.end, generation.id), |row| {
         let mut vector = Vec::with_capacity(generation.dim);
         let bytes = row.get_ref(0)?;
         from_bytes(bytes.as_blob()?, generation.dim, &mut vector)?;

@@ -211,9 +211,22 @@ impl LexicalIndex {
         top_k: usize,
         allowed: Option<&(dyn Fn(i64) -> bool + Sync)>,
     ) -> Result<Vec<(i64, f32)>> {
+        self.search_seen(text, top_k, allowed, None)
+    }
+
+    /// As [`LexicalIndex::search`], for someone who may see only passages that `seen` says: to the last bit what an index
+    /// of these alone would give. Counts and lengths of hidden passages change no score, and a quoted phrase that only
+    /// hidden ones have is one that no passage has.
+    pub(crate) fn search_seen(
+        &self,
+        text: &str,
+        top_k: usize,
+        allowed: Option<&(dyn Fn(i64) -> bool + Sync)>,
+        seen: Option<&(dyn Fn(i64) -> bool + Sync)>,
+    ) -> Result<Vec<(i64, f32)>> {
         let snapshot = self.snapshot();
         let question = Question::new(&self.question_analyzer, text);
-        Search::new(&snapshot, self.fields, &question)
+        Search::new(&snapshot, self.fields, &question, seen)
             .and_then(|search| search.top(top_k, allowed))
             .map_err(|source| failed("search", source))
     }
@@ -224,9 +237,19 @@ impl LexicalIndex {
     /// # Errors
     /// As [`LexicalIndex::search`].
     pub fn scores(&self, text: &str, chunks: &[i64]) -> Result<Vec<f32>> {
+        self.scores_seen(text, chunks, None)
+    }
+
+    /// As [`LexicalIndex::scores`], the same values as [`LexicalIndex::search_seen`] gives.
+    pub(crate) fn scores_seen(
+        &self,
+        text: &str,
+        chunks: &[i64],
+        seen: Option<&(dyn Fn(i64) -> bool + Sync)>,
+    ) -> Result<Vec<f32>> {
         let snapshot = self.snapshot();
         let question = Question::new(&self.question_analyzer, text);
-        Search::new(&snapshot, self.fields, &question)
+        Search::new(&snapshot, self.fields, &question, seen)
             .and_then(|search| search.scores_of(chunks))
             .map_err(|source| failed("search", source))
     }

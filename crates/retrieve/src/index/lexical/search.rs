@@ -17,7 +17,7 @@ use tantivy::{DocId, DocSet, TERMINATED};
 
 use super::directory::Fields;
 use super::question::Question;
-use super::snapshot::{SegmentView, Snapshot};
+use super::snapshot::{Seen, SegmentView, Snapshot};
 
 /// How soon repeating a term stops counting.
 const K1: f32 = 1.2;
@@ -37,28 +37,39 @@ pub(super) struct Search<'a> {
 }
 
 impl<'a> Search<'a> {
-    /// Looks the question's terms up.
-    pub(super) fn new(snapshot: &'a Snapshot, fields: Fields, question: &Question) -> tantivy::Result<Self> {
+    /// Looks the question's terms up; only passages that are `seen` are counted, where that is said.
+    pub(super) fn new(
+        snapshot: &'a Snapshot,
+        fields: Fields,
+        question: &Question,
+        seen: Option<&(dyn Fn(i64) -> bool + Sync)>,
+    ) -> tantivy::Result<Self> {
+        let seen = seen.map(|seen| Seen::new(snapshot, seen));
+        let seen = seen.as_ref();
+        let (count, average_length) = match seen {
+            Some(seen) => (seen.count, seen.average_length),
+            None => (snapshot.count, snapshot.average_length),
+        };
         let mut terms = Vec::with_capacity(question.terms.len());
         for (text, times) in &question.terms {
             let term = Term::from_field_text(fields.body, text);
-            let found = document_frequency(snapshot, &term)?;
+            let found = document_frequency(snapshot, &term, seen)?;
             if found > 0 {
-                let (n, all) = (found as f64, snapshot.count as f64);
+                let (n, all) = (found as f64, count as f64);
                 let idf = (1.0 + (all - n + 0.5) / (n + 0.5)).ln();
                 terms.push((term, (idf * f64::from(K1 + 1.0) * f64::from(*times)) as f32));
             }
         }
         let saturation = (0..=u8::MAX).map(|code| {
             let length = FieldNormReader::id_to_fieldnorm(code) as f32;
-            K1 * (1.0 - B + B * length / snapshot.average_length)
+            K1 * (1.0 - B + B * length / average_length)
         });
         Ok(Self {
             snapshot,
             fields,
             terms,
             saturation: saturation.collect(),
-            within: phrase_documents(snapshot, fields, &question.phrases)?,
+            within: phrase_documents(snapshot, fields, &question.phrases, seen)?,
         })
     }
 
@@ -203,14 +214,14 @@ impl PartialEq for Ranked {
 
 impl Eq for Ranked {}
 
-/// Living passages that contain a term.
-fn document_frequency(snapshot: &Snapshot, term: &Term) -> tantivy::Result<u64> {
+/// Living passages that contain a term, among the `seen` ones where that is said.
+fn document_frequency(snapshot: &Snapshot, term: &Term, seen: Option<&Seen>) -> tantivy::Result<u64> {
     let mut found = 0;
-    for segment in &snapshot.segments {
+    for (at, segment) in snapshot.segments.iter().enumerate() {
         let Some(info) = segment.body.get_term_info(term)? else {
             continue;
         };
-        if segment.is_whole() {
+        if segment.is_whole() && seen.is_none() {
             found += u64::from(info.doc_freq);
             continue;
         }
@@ -218,7 +229,9 @@ fn document_frequency(snapshot: &Snapshot, term: &Term) -> tantivy::Result<u64> 
             .body
             .read_block_postings_from_terminfo(&info, IndexRecordOption::Basic)?;
         while !block.docs().is_empty() {
-            found += block.docs().iter().filter(|&&doc| segment.is_alive(doc)).count() as u64;
+            let counts =
+                |doc: DocId| seen.map_or_else(|| segment.is_alive(doc), |seen| seen.contains(at, doc));
+            found += block.docs().iter().filter(|&&doc| counts(doc)).count() as u64;
             block.advance();
         }
     }
@@ -226,11 +239,12 @@ fn document_frequency(snapshot: &Snapshot, term: &Term) -> tantivy::Result<u64> 
 }
 
 /// The documents of each segment, ascending, that contain all phrases; `None` without phrases, or where no living
-/// passage has them all: then the quotes say nothing more than their words.
+/// passage has them all: then the quotes say nothing more than their words. Passages that are not `seen` do not exist.
 fn phrase_documents(
     snapshot: &Snapshot,
     fields: Fields,
     phrases: &[Vec<(usize, String)>],
+    seen: Option<&Seen>,
 ) -> tantivy::Result<Option<Vec<Vec<DocId>>>> {
     let mut within: Option<Vec<Vec<DocId>>> = None;
     for phrase in phrases {
@@ -247,7 +261,8 @@ fn phrase_documents(
             while matches.doc() != TERMINATED {
                 let doc = matches.doc();
                 let before = |within: &Vec<Vec<DocId>>| within[at].binary_search(&doc).is_ok();
-                if segment.is_alive(doc) && within.as_ref().is_none_or(before) {
+                let sees = seen.is_none_or(|seen| seen.contains(at, doc));
+                if segment.is_alive(doc) && sees && within.as_ref().is_none_or(before) {
                     docs.push(doc);
                 }
                 matches.advance();

@@ -92,17 +92,12 @@ impl Snapshot {
                 terms += u64::from(segment.lengths.fieldnorm(doc));
             }
         }
-        let average_length = if count == 0 {
-            1.0
-        } else {
-            (terms as f64 / count as f64) as f32
-        };
         Ok(Self {
             searcher,
             segments,
             stamp,
             count,
-            average_length: average_length.max(f32::MIN_POSITIVE),
+            average_length: average_length(terms, count),
         })
     }
 
@@ -115,4 +110,51 @@ impl Snapshot {
         }
         Ok(false)
     }
+}
+
+/// The passages of a snapshot that someone may see, and their statistics.
+pub(super) struct Seen {
+    /// For each segment, which documents are living and seen.
+    docs: Vec<Vec<bool>>,
+    pub(super) count: u64,
+    pub(super) average_length: f32,
+}
+
+impl Seen {
+    /// Counts the passages that `seen` says.
+    pub(super) fn new(snapshot: &Snapshot, seen: &(dyn Fn(i64) -> bool + Sync)) -> Self {
+        let (mut count, mut terms) = (0u64, 0u64);
+        let mut docs = Vec::with_capacity(snapshot.segments.len());
+        for segment in &snapshot.segments {
+            let sees = |doc| segment.is_alive(doc) && seen(segment.chunk(doc));
+            let of_segment: Vec<bool> = (0..segment.max_doc).map(sees).collect();
+            for (doc, _) in (0..).zip(&of_segment).filter(|(_, sees)| **sees) {
+                count += 1;
+                terms += u64::from(segment.lengths.fieldnorm(doc));
+            }
+            docs.push(of_segment);
+        }
+        Self {
+            docs,
+            count,
+            average_length: average_length(terms, count),
+        }
+    }
+
+    /// Whether a document of a segment is living and seen.
+    pub(super) fn contains(&self, segment: usize, doc: DocId) -> bool {
+        let of_segment = self.docs.get(segment);
+        of_segment
+            .and_then(|docs| docs.get(doc as usize))
+            .is_some_and(|sees| *sees)
+    }
+}
+
+/// Mean number of terms of a passage, as the formula needs it: never 0.
+fn average_length(terms: u64, count: u64) -> f32 {
+    let average = match count {
+        0 => 1.0,
+        count => (terms as f64 / count as f64) as f32,
+    };
+    average.max(f32::MIN_POSITIVE)
 }

@@ -135,6 +135,14 @@ pub enum Error {
         #[source]
         source: ragtune_core::error::BoxError,
     },
+    /// A file of an index of vectors is not as it was written; it is derived and can be built again.
+    #[error("the index of vectors {} cannot be used ({reason}); delete it and build it again", path.display())]
+    DamagedIndex {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
     /// There is no room for the store; nothing of the failed write was kept, and all before it is whole.
     #[error("no space is left for the store {}; free some and repeat the call, which goes on where it stopped", path.display())]
     StoreFull {

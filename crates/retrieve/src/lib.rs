@@ -20,7 +20,10 @@ pub use chunk::{ChunkSpan, Chunker};
 pub use document_store::{DividedDocument, DocumentPassage, DocumentStore};
 pub use error::{Error, Result};
 pub use fusion::{Fusion, FusionMethod, Normalisation, RankedList};
-pub use index::{ExactIndex, Language, LexicalIndex, LexicalOptions, Metric, Neighbor, SlotSet, VectorIndex};
+pub use index::{
+    ExactIndex, Found, GraphEvent, GraphIndex, GraphOptions, Language, LexicalIndex, LexicalOptions, Metric,
+    Neighbor, Plan, PlanOptions, SlotSet, VectorIndex,
+};
 pub use knowledge_base::{
     AddReport, CheckReport, EmbeddingReport, FileOutcome, KnowledgeBase, Mode, ReembedOptions, SearchOptions,
     Skipped, SyncEvent, SyncOptions, SyncReport,

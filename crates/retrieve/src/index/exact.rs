@@ -4,16 +4,14 @@
 //! and a score is one dot product. Large scans are divided among rayon's threads; a row's score does not depend on
 //! the division, so neither does the result.
 
-use std::cmp::Ordering;
-use std::collections::BinaryHeap;
-
 use rayon::prelude::*;
 
+use super::best::Best;
+use super::codes::Instructions;
+use super::rows::{accept, score};
 use super::vector_index::{Metric, Neighbor, SlotSet, VectorIndex};
 use crate::error::{Error, Result};
 
-/// Components that are summed side by side, so that the compiler uses vector registers.
-const LANES: usize = 16;
 /// Below so many components a scan stays on the caller's thread.
 const PARALLEL_COMPONENTS: usize = 1 << 20;
 /// Rows that one task scans.
@@ -33,6 +31,7 @@ pub struct ExactIndex {
     dim: usize,
     /// `[len * dim]`, row by row.
     data: Vec<f32>,
+    instructions: Instructions,
 }
 
 impl ExactIndex {
@@ -42,6 +41,7 @@ impl ExactIndex {
             metric,
             dim,
             data: Vec::new(),
+            instructions: Instructions::detect(),
         }
     }
 
@@ -65,15 +65,14 @@ impl ExactIndex {
     pub fn push(&mut self, vector: &[f32]) -> Result<()> {
         let start = self.data.len();
         let slot = self.len();
-        check(vector, self.dim, || format!("vector {slot}"))?;
         self.data.extend_from_slice(vector);
-        if self.metric == Metric::Cosine && !normalise(&mut self.data[start..]) {
+        let accepted = accept(&mut self.data[start..], self.metric, self.dim, || {
+            format!("vector {slot}")
+        });
+        if accepted.is_err() {
             self.data.truncate(start);
-            return Err(Error::ZeroVector {
-                what: format!("vector {slot}"),
-            });
         }
-        Ok(())
+        accepted
     }
 
     /// Appends a vector of another index of the same metric and dimension as it is kept there, bit for bit.
@@ -94,13 +93,10 @@ impl ExactIndex {
 
     /// The query as the rows are kept.
     fn prepare(&self, query: &[f32]) -> Result<Vec<f32>> {
-        check(query, self.dim, || "the query's vector".to_owned())?;
         let mut query = query.to_vec();
-        if self.metric == Metric::Cosine && !normalise(&mut query) {
-            return Err(Error::ZeroVector {
-                what: "the query's vector".to_owned(),
-            });
-        }
+        accept(&mut query, self.metric, self.dim, || {
+            "the query's vector".to_owned()
+        })?;
         Ok(query)
     }
 
@@ -109,11 +105,7 @@ impl ExactIndex {
     }
 
     fn score(&self, query: &[f32], slot: usize) -> f32 {
-        match self.metric {
-            Metric::Cosine => dot(query, self.row(slot)).clamp(-1.0, 1.0),
-            Metric::Dot => dot(query, self.row(slot)),
-            Metric::L2 => -squared_distance(query, self.row(slot)).sqrt(),
-        }
+        score(self.metric, self.instructions, query, self.row(slot))
     }
 
     fn best_of(&self, query: &[f32], top_k: usize, slots: impl Iterator<Item = usize>) -> Best {
@@ -177,123 +169,6 @@ impl VectorIndex for ExactIndex {
         };
         slots.iter().map(score).collect()
     }
-}
-
-/// A neighbour whose order puts the worse one first: lower score, then higher slot.
-#[derive(PartialEq)]
-struct Ranked(Neighbor);
-
-impl Eq for Ranked {}
-
-impl Ord for Ranked {
-    fn cmp(&self, other: &Self) -> Ordering {
-        let by_score = other.0.score.total_cmp(&self.0.score);
-        by_score.then(self.0.slot.cmp(&other.0.slot))
-    }
-}
-
-impl PartialOrd for Ranked {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-/// The best neighbours so far, the worst of them on top of the heap.
-struct Best {
-    top_k: usize,
-    heap: BinaryHeap<Ranked>,
-}
-
-impl Best {
-    fn new(top_k: usize) -> Self {
-        Self {
-            top_k,
-            heap: BinaryHeap::new(),
-        }
-    }
-
-    fn offer(&mut self, neighbor: Neighbor) {
-        let new = Ranked(neighbor);
-        if self.heap.len() < self.top_k {
-            self.heap.push(new);
-        } else if let Some(mut worst) = self.heap.peek_mut()
-            && new < *worst
-        {
-            *worst = new;
-        }
-    }
-
-    fn merge(self, other: Self) -> Self {
-        let (mut large, small) = if self.heap.len() < other.heap.len() {
-            (other, self)
-        } else {
-            (self, other)
-        };
-        for Ranked(neighbor) in small.heap {
-            large.offer(neighbor);
-        }
-        large
-    }
-
-    fn into_sorted(self) -> Vec<Neighbor> {
-        let ranked = self.heap.into_sorted_vec();
-        ranked.into_iter().map(|Ranked(neighbor)| neighbor).collect()
-    }
-}
-
-fn check(vector: &[f32], dim: usize, what: impl Fn() -> String) -> Result<()> {
-    if vector.len() != dim {
-        return Err(Error::Core(ragtune_core::Error::Dimension {
-            what: what(),
-            expected: dim,
-            found: vector.len(),
-        }));
-    }
-    match vector.iter().position(|component| !component.is_finite()) {
-        Some(at) => Err(Error::Core(ragtune_core::Error::NotFinite {
-            what: format!("component {at} of {}", what()),
-            value: vector[at],
-        })),
-        None => Ok(()),
-    }
-}
-
-/// Scales to unit length; `false` for a vector of length zero. Scaled by the largest component first, so that
-/// squares neither overflow nor vanish.
-fn normalise(vector: &mut [f32]) -> bool {
-    let largest = vector.iter().fold(0.0f32, |largest, x| largest.max(x.abs()));
-    if largest == 0.0 {
-        return false;
-    }
-    let squares: f64 = vector.iter().map(|x| f64::from(x / largest).powi(2)).sum();
-    let norm = squares.sqrt();
-    for component in vector {
-        *component = (f64::from(*component / largest) / norm) as f32;
-    }
-    true
-}
-
-fn dot(a: &[f32], b: &[f32]) -> f32 {
-    lanes(a, b, |x, y| x * y)
-}
-
-fn squared_distance(a: &[f32], b: &[f32]) -> f32 {
-    lanes(a, b, |x, y| (x - y) * (x - y))
-}
-
-/// Sums `term` over both slices, lane by lane and then over the lanes.
-#[inline(always)]
-fn lanes(a: &[f32], b: &[f32], term: impl Fn(f32, f32) -> f32) -> f32 {
-    let mut sums = [0.0f32; LANES];
-    let (a_blocks, a_rest) = a.as_chunks::<LANES>();
-    let (b_blocks, b_rest) = b.as_chunks::<LANES>();
-    for (x, y) in a_blocks.iter().zip(b_blocks) {
-        for lane in 0..LANES {
-            sums[lane] += term(x[lane], y[lane]);
-        }
-    }
-    let rest: f32 = a_rest.iter().zip(b_rest).map(|(x, y)| term(*x, *y)).sum();
-    sums.iter().sum::<f32>() + rest
 }
 
 #[cfg(test)]

@@ -1,0 +1,187 @@
+//! Reading an index. Nothing of a file is believed before its checksum was, and nothing is used as a place before it was
+//! seen to lie within the arrays; the rows are verified when they are touched.
+
+use std::fs::File;
+use std::path::Path;
+
+use super::format::{HEADER_BYTES, Header, Part, SUM_BYTES, Stamp, Sum};
+use super::mapped::{MappedRows, map};
+use super::section::{Word, read};
+use crate::error::{Error, Result};
+use crate::index::codes::{Codes, Instructions, Line};
+use crate::index::graph::{Layers, MOST_LEVEL, NONE};
+use crate::index::rows::Rows;
+use crate::index::segment::{Graph, Segment};
+
+/// What a file holds.
+#[derive(Debug)]
+pub(crate) struct Stored {
+    pub(crate) segment: Segment,
+    /// The key of each slot, and its node.
+    pub(crate) keys: Vec<i64>,
+    pub(crate) key_nodes: Vec<u32>,
+    pub(crate) stamp: Stamp,
+}
+
+/// Opens an index.
+///
+/// # Errors
+/// [`Error::Io`]; [`Error::DamagedIndex`] where anything is not as it was written.
+pub(crate) fn open(path: &Path) -> Result<Stored> {
+    let damaged = |reason: String| Error::DamagedIndex {
+        path: path.to_owned(),
+        reason,
+    };
+    // Asked before opening: to open a pipe waits for somebody who writes.
+    let about = std::fs::metadata(path).map_err(|error| Error::io(path, error))?;
+    if !about.is_file() {
+        return Err(damaged("it is not a file".to_owned()));
+    }
+    if cfg!(target_endian = "big") {
+        return Err(damaged(
+            "its rows are for processors with the least byte first".to_owned(),
+        ));
+    }
+    let file = File::open(path).map_err(|error| Error::io(path, error))?;
+    if about.len() < HEADER_BYTES as u64 {
+        return Err(damaged("it is too short for its header".to_owned()));
+    }
+    let map = map(path, &file)?;
+    let stored = Bytes::new(&map).and_then(|bytes| bytes.stored());
+    let (mut stored, header, sums) = stored.map_err(damaged)?;
+    let dim = header.dim as usize;
+    let (at, _) = header.place(Part::Rows);
+    let block_rows = header.block_bytes(Part::Rows) / (4 * dim);
+    stored.segment.rows = Rows::mapped(
+        dim,
+        MappedRows::new(path, map, dim, at as usize, block_rows, sums),
+    );
+    Ok(stored)
+}
+
+/// The bytes of a file whose header and table of checksums are sound.
+struct Bytes<'a> {
+    bytes: &'a [u8],
+    header: Header,
+    sums: Vec<Sum>,
+}
+
+impl<'a> Bytes<'a> {
+    fn new(bytes: &'a [u8]) -> Result<Self, String> {
+        let Some((header, rest)) = bytes.split_first_chunk::<HEADER_BYTES>() else {
+            return Err("it is too short for its header".to_owned());
+        };
+        let header = Header::from_bytes(&header.clone())?;
+        if header.file_bytes() != bytes.len() as u64 {
+            let expected = header.file_bytes();
+            return Err(format!(
+                "it has {} bytes where {expected} were written",
+                bytes.len()
+            ));
+        }
+        let table = &rest[..header.table_bytes() as usize];
+        if blake3::hash(table).as_bytes() != &header.sums {
+            return Err("its checksums are not as they were written".to_owned());
+        }
+        let (sums, _) = table.as_chunks::<SUM_BYTES>();
+        Ok(Self {
+            bytes,
+            sums: sums.to_vec(),
+            header,
+        })
+    }
+
+    fn part<T: Word>(&self, part: Part) -> Result<Vec<T>, String> {
+        let (at, sums) = self.header.place(part);
+        let bytes = &self.bytes[at as usize..(at + self.header.bytes(part)) as usize];
+        let sums = &self.sums[sums..sums + self.header.blocks(part) as usize];
+        read(bytes, self.header.block_bytes(part), sums)
+            .ok_or_else(|| format!("its part {part:?} is not as it was written"))
+    }
+
+    /// Everything but the rows, and the checksums of these.
+    fn stored(self) -> Result<(Stored, Header, Vec<Sum>), String> {
+        let header = &self.header;
+        let codes = Codes {
+            metric: header.metric,
+            dim: header.dim as usize,
+            instructions: Instructions::detect(),
+            scales: self.part(Part::Scales)?,
+            errors: self.part(Part::Errors)?,
+            extras: self.part(Part::Extras)?,
+            lines: self.part::<Line>(Part::Codes)?,
+            longest: header.longest,
+        };
+        let keys: Vec<i64> = self.part(Part::Keys)?;
+        let key_nodes: Vec<u32> = self.part(Part::KeyNodes)?;
+        if key_nodes.iter().any(|node| u64::from(*node) >= header.nodes) {
+            return Err("a key stands for a node that it lacks".to_owned());
+        }
+        let graph = match header.m {
+            0 => None,
+            _ => Some(Graph {
+                layers: self.layers()?,
+                ef_search: Some(header.ef_search as usize).filter(|ef| *ef > 0),
+            }),
+        };
+        let segment = Segment {
+            rows: Rows::new(header.dim as usize),
+            codes,
+            graph,
+        };
+        let stored = Stored {
+            segment,
+            keys,
+            key_nodes,
+            stamp: header.stamp.clone(),
+        };
+        let (_, first) = header.place(Part::Rows);
+        let sums = self.sums[first..].to_vec();
+        Ok((stored, self.header, sums))
+    }
+
+    fn layers(&self) -> Result<Layers, String> {
+        let m = self.header.m as usize;
+        let levels: Vec<u8> = self.part(Part::Levels)?;
+        let mut upper_at = Vec::with_capacity(levels.len());
+        let mut blocks = 0u64;
+        for level in &levels {
+            upper_at.push(blocks as u32);
+            blocks += u64::from(*level) * m as u64;
+        }
+        let layers = Layers {
+            m,
+            upper_at,
+            base: self.part(Part::Base)?,
+            width: 2 * m,
+            upper: self.part(Part::Upper)?,
+            upper_width: m,
+            entry: self.header.entry,
+            orphans: self.part(Part::Orphans)?,
+            levels,
+        };
+        let is_level = layers.levels.iter().all(|level| *level <= MOST_LEVEL);
+        if !is_level || blocks != self.header.upper || blocks > u64::from(u32::MAX) {
+            return Err("its levels are not those of a graph".to_owned());
+        }
+        let nodes = self.header.nodes;
+        let is_node = |link: &u32| u64::from(*link) < nodes;
+        let is_link = |link: &u32| is_node(link) || *link == NONE;
+        if !layers.base.iter().all(is_link) || !layers.orphans.iter().all(is_node) {
+            return Err("a link leads to a node that it lacks".to_owned());
+        }
+        for node in 0..nodes as u32 {
+            for level in 1..=usize::from(layers.levels[node as usize]) {
+                let is_there = |link: &u32| usize::from(layers.levels[*link as usize]) >= level;
+                let list = layers.list(node, level);
+                if !list
+                    .iter()
+                    .all(|link| *link == NONE || is_node(link) && is_there(link))
+                {
+                    return Err("a link leads to a node that it lacks".to_owned());
+                }
+            }
+        }
+        Ok(layers)
+    }
+}

@@ -18,6 +18,7 @@ pub struct Peer {
 
 impl Peer {
     /// The peers that the environment names, run by a script of `peers/`; `more` are its last arguments.
+    #[allow(dead_code, reason = "not every benchmark has these peers")]
     pub fn all(script: &str, folder: &Path, threads: usize, more: &[&str]) -> Result<Vec<Self>> {
         let Some(python) = std::env::var_os("RAGTUNE_PYTHON") else {
             return Ok(Vec::new());
@@ -75,6 +76,7 @@ impl Peer {
         Ok(writeln!(self.input, "{}", json!({ "texts": texts }))?)
     }
 
+    #[allow(dead_code, reason = "not every benchmark has passes")]
     pub fn run(&mut self, what: &str, passes: usize) -> Result<Round> {
         writeln!(self.input, "{}", json!({ "what": what, "passes": passes }))?;
         let line = self.line()?;
@@ -83,6 +85,16 @@ impl Peer {
             (Some(wall), Some(processor)) => Ok((wall?, processor?)),
             _ => Err(format!("{} answered {line:?}", self.name).into()),
         }
+    }
+
+    /// The numbers that the peer answers an order with.
+    #[allow(dead_code, reason = "not every benchmark gives orders of its own")]
+    pub fn order(&mut self, order: &serde_json::Value) -> Result<Vec<f64>> {
+        writeln!(self.input, "{order}")?;
+        let line = self.line()?;
+        let numbers = line.split_whitespace().map(str::parse::<f64>).collect();
+        let numbers: std::result::Result<Vec<f64>, _> = numbers;
+        numbers.map_err(|_| format!("{} answered {line:?}", self.name).into())
     }
 
     fn line(&mut self) -> Result<String> {

@@ -20,6 +20,16 @@ pub fn processor_seconds() -> f64 {
     (ticks(11) + ticks(12)) / 100.0 // utime and stime in hundredths of a second
 }
 
+/// Processor time of this thread; 0 where the system does not tell.
+pub fn thread_seconds() -> f64 {
+    let times = fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    let nanoseconds = times
+        .split_whitespace()
+        .next()
+        .and_then(|field| field.parse::<f64>().ok());
+    nanoseconds.unwrap_or(0.0) / 1e9
+}
+
 /// A number of kilobytes out of /proc/self/status.
 pub fn status(field: &str) -> Option<u64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;

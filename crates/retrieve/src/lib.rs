@@ -25,8 +25,8 @@ pub use index::{
     Neighbor, Plan, PlanOptions, SlotSet, VectorIndex,
 };
 pub use knowledge_base::{
-    AddReport, CheckReport, EmbeddingReport, FileOutcome, KnowledgeBase, Mode, ReembedOptions, SearchOptions,
-    Skipped, SyncEvent, SyncOptions, SyncReport,
+    AddReport, CheckReport, EmbeddingReport, Explained, FileOutcome, KnowledgeBase, MergeOptions,
+    MergeReport, Mode, ReembedOptions, SearchOptions, Skipped, SyncEvent, SyncOptions, SyncReport,
 };
 pub use load::{Loaded, Loader};
 pub use retriever::Retriever;

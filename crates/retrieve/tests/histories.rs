@@ -19,6 +19,7 @@ enum Step {
     Sync,
     Reopen,
     Ask,
+    Merge,
     Rebuild,
 }
 
@@ -32,6 +33,7 @@ fn step() -> impl Strategy<Value = Step> {
         4 => Just(Step::Sync),
         2 => Just(Step::Reopen),
         2 => Just(Step::Ask),
+        3 => Just(Step::Merge),
         1 => Just(Step::Rebuild),
     ]
 }
@@ -109,6 +111,7 @@ proptest! {
                 }
                 Step::Reopen => continue,
                 Step::Ask => drop(seen(&open_base, "hot green tea", 3)),
+                Step::Merge => drop(merge(&open_base)),
                 Step::Rebuild => open_base.rebuild_indexes().unwrap(),
             }
             kb = Some(open_base);
@@ -124,7 +127,10 @@ proptest! {
         afresh.add(wanted.iter().map(|(id, text)| Document::new(id, text))).unwrap();
         for question in ["hot green tea", "roasted bean", "water water cup leaf", "nothing of it"] {
             for top_k in [1, 4, 100] {
-                prop_assert_eq!(seen(&kb, question, top_k), seen(&afresh, question, top_k));
+                let wanted = seen(&afresh, question, top_k);
+                prop_assert_eq!(&seen(&kb, question, top_k), &wanted);
+                // The graph, the delta beside it and the dead nodes in it give what a scan of all gives.
+                prop_assert_eq!(&seen_by(&kb, walking(), question, top_k), &wanted);
             }
         }
     }

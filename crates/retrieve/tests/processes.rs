@@ -21,6 +21,7 @@ use support::*;
 
 const ROLE: &str = "RAGTUNE_TEST_ROLE";
 const FOLDER: &str = "RAGTUNE_TEST_FOLDER";
+const SEED: &str = "RAGTUNE_TEST_SEED";
 /// Least number of kills.
 const KILLS: usize = 50;
 
@@ -70,7 +71,60 @@ fn the_other_process() {
             say("written again");
             std::io::stdin().read_line(&mut line).unwrap();
         }
+        "change" => {
+            let kb = open(&folder.join("base"));
+            say("open");
+            let mut numbers = Numbers(std::env::var(SEED).unwrap().parse().unwrap());
+            for step in 0.. {
+                change(&kb, &folder.join("notes"), &mut numbers);
+                say(&format!("step {step}"));
+            }
+        }
         other => panic!("unknown role {other}"),
+    }
+}
+
+struct Numbers(u32);
+
+impl Numbers {
+    fn below(&mut self, limit: u32) -> u32 {
+        self.0 = self.0.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (u64::from(self.0) * u64::from(limit) >> 32) as u32
+    }
+}
+
+/// One of the verbs that change a base.
+fn change(kb: &KnowledgeBase, notes: &Path, numbers: &mut Numbers) {
+    let text = |number: u32| {
+        format!(
+            "Text {number} about topic{}.\n\nAnd of tea number {}.",
+            number % 13,
+            number % 5
+        )
+    };
+    match numbers.below(6) {
+        0 | 1 => {
+            let documents: Vec<_> = (0..30).map(|_| (numbers.below(90), numbers.below(400))).collect();
+            let documents = documents
+                .iter()
+                .map(|(id, number)| Document::new(format!("added-{id}"), text(*number)));
+            kb.add(documents).unwrap();
+        }
+        2 => {
+            let ids: Vec<_> = (0..20).map(|_| format!("added-{}", numbers.below(90))).collect();
+            kb.remove(ids).unwrap();
+        }
+        3 | 4 => drop(merge(kb)),
+        _ => {
+            for _ in 0..8 {
+                write(
+                    notes,
+                    &format!("{}.md", numbers.below(40)),
+                    &text(numbers.below(400)),
+                );
+            }
+            kb.sync_folder(notes).unwrap();
+        }
     }
 }
 
@@ -78,10 +132,15 @@ struct Other(Child, BufReader<std::process::ChildStdout>);
 
 impl Other {
     fn start(role: &str, folder: &Path) -> Self {
+        Self::start_with(role, folder, 0)
+    }
+
+    fn start_with(role: &str, folder: &Path, seed: u32) -> Self {
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["the_other_process", "--exact", "--nocapture"])
             .env(ROLE, role)
             .env(FOLDER, folder)
+            .env(SEED, seed.to_string())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -186,6 +245,55 @@ fn a_killed_sync_leaves_a_whole_base_that_the_next_one_completes() {
     for question in ["topic13 of file 26", "large file line 77", "paragraph 3"] {
         assert_eq!(seen(&kb, question, 50), seen(&afresh, question, 50));
     }
+}
+
+#[test]
+fn killed_at_any_point_a_base_answers_as_one_that_was_built_afresh() {
+    // The long form: RAGTUNE_LONG=1 cargo test --test processes killed_at_any_point
+    let kills = if std::env::var_os("RAGTUNE_LONG").is_some() {
+        400
+    } else {
+        24
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let base = folder.path().join("base");
+    let mut numbers = Numbers(0x5851_f42d);
+    let mut merged = 0;
+    for kill in 0..kills {
+        let mut other = Other::start_with("change", folder.path(), numbers.below(u32::MAX));
+        // A few steps, as long as one of them took, and a share of that again: so kills fall into all of them, however
+        // fast the machine is.
+        other.hear("open");
+        let steps = numbers.below(5);
+        let mut step = Duration::from_millis(5);
+        for at in 0..steps {
+            let started = Instant::now();
+            other.hear(&format!("step {at}"));
+            step = started.elapsed();
+        }
+        std::thread::sleep(step.mul_f64(f64::from(numbers.below(1000)) / 1000.0));
+        other.kill();
+        let kb = open(&base);
+        assert_whole(&kb);
+        merged += usize::from(
+            std::fs::read_dir(base.join("vectors")).is_ok_and(|mut files| files.next().is_some()),
+        );
+        let afresh = in_memory();
+        let documents = kb
+            .document_ids()
+            .unwrap()
+            .into_iter()
+            .map(|id| kb.document(&id).unwrap().unwrap());
+        afresh
+            .add(documents.map(|document| Document::new(document.id, document.text)))
+            .unwrap();
+        for question in ["topic7 of text 133", "tea number 3"] {
+            let wanted = seen(&afresh, question, 12);
+            assert_eq!(seen(&kb, question, 12), wanted, "kill {kill}");
+            assert_eq!(seen_by(&kb, walking(), question, 12), wanted, "kill {kill}");
+        }
+    }
+    assert!(merged > 0);
 }
 
 #[test]

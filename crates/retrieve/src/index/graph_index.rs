@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::file::{self, Stamp};
+use super::file::{self, Keys, Stamp};
 use super::graph::GraphOptions;
 use super::plan::{Found, PlanOptions};
 use super::rows::accept;
@@ -97,15 +97,19 @@ impl GraphIndex {
     /// # Errors
     /// [`crate::Error::Io`]; a file that had the name before is then unchanged.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
+        let path = path.as_ref();
+        let folder = match path.parent() {
+            Some(folder) if folder.as_os_str().is_empty() => Path::new("."),
+            Some(folder) => folder,
+            None => Path::new("."),
+        };
         let keys: Vec<i64> = (0..self.len() as i64).collect();
-        let main = self.snapshot.main();
-        file::save(
-            path.as_ref(),
-            main,
-            &keys,
-            self.snapshot.slots().as_nodes(),
-            &Stamp::default(),
-        )
+        let keys = Keys {
+            keys: &keys,
+            nodes: self.snapshot.slots().as_nodes(),
+            stamp: &Stamp::default(),
+        };
+        file::save(folder, self.snapshot.main(), &keys, |_| path.to_owned()).map(drop)
     }
 
     /// Opens an index that [`GraphIndex::save`] wrote. Codes and graph are read and verified now; the vectors themselves

@@ -16,9 +16,11 @@ pub(crate) struct Prepared {
 }
 
 impl Prepared {
+    /// A query to vectors of this table and others like it, of which the longest is so long.
+    ///
     /// # Errors
     /// Another dimension, a component that is not finite, and length zero under the cosine metric.
-    pub(crate) fn new(codes: &Codes, query: &[f32]) -> Result<Self> {
+    pub(crate) fn new(codes: &Codes, longest: f32, query: &[f32]) -> Result<Self> {
         let mut vector = query.to_vec();
         accept(&mut vector, codes.metric, codes.dim, || {
             "the query's vector".to_owned()
@@ -27,7 +29,7 @@ impl Prepared {
         let mut coded = codes.query(&vector);
         // Sums run in 16 lanes and then over these; more than twice what can come together (Higham 2002, section 3.1).
         let rounding = (codes.dim as f64 / 16.0 + 32.0) * f64::from(f32::EPSILON);
-        coded.slack = ((squares.sqrt() + f64::from(codes.longest)).powi(2) * rounding) as f32;
+        coded.slack = ((squares.sqrt() + f64::from(longest)).powi(2) * rounding) as f32;
         Ok(Self {
             metric: codes.metric,
             coded,

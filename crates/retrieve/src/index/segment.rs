@@ -221,7 +221,7 @@ impl Segment {
     /// A query beside a member.
     fn near(&self, node: u32, seed: u64) -> Result<Prepared> {
         let row = self.rows.row(node)?;
-        let member = Prepared::new(&self.codes, row)?;
+        let member = Prepared::new(&self.codes, self.codes.longest, row)?;
         let nearest = self.exact(&member)?;
         let farthest = match nearest.last() {
             Some(last) => self.rows.row(last.slot)?,
@@ -250,7 +250,7 @@ impl Segment {
                 if moved.is_finite() { moved } else { *x }
             })
             .collect();
-        Prepared::new(&self.codes, &vector)
+        Prepared::new(&self.codes, self.codes.longest, &vector)
     }
 
     /// The nearest nodes.

@@ -122,7 +122,7 @@ impl Unique {
 
     /// Number of different vectors.
     pub(crate) fn len(&self) -> usize {
-        self.data.len() / self.dim
+        self.data.len().checked_div(self.dim).unwrap_or(0)
     }
 
     /// The different vectors in the order of their nodes.

@@ -88,7 +88,7 @@ impl Snapshot {
         allowed: Option<&SlotSet>,
         options: &PlanOptions,
     ) -> Result<Found> {
-        let query = Prepared::new(&self.main.codes, query)?;
+        let query = self.prepare(query)?;
         let matches = allowed.map(|allowed| self.matches(allowed));
         let search = Search {
             snapshot: self,
@@ -118,7 +118,7 @@ impl Snapshot {
         }
         let queries = queries
             .iter()
-            .map(|query| Prepared::new(&self.main.codes, query))
+            .map(|query| self.prepare(query))
             .collect::<Result<Vec<_>>>()?;
         let top_k = top_k.min(self.slots.len());
         let groups: Vec<Vec<Found>> = queries
@@ -133,7 +133,7 @@ impl Snapshot {
     /// # Errors
     /// As [`Snapshot::search`], and a slot that does not exist.
     pub(crate) fn scores(&self, query: &[f32], slots: &[u32]) -> Result<Vec<f32>> {
-        let query = Prepared::new(&self.main.codes, query)?;
+        let query = self.prepare(query)?;
         let score = |slot: &u32| {
             if *slot as usize >= self.slots.len() {
                 return Err(Error::NoSuchSlot {
@@ -148,6 +148,29 @@ impl Snapshot {
             }
         };
         slots.iter().map(score).collect()
+    }
+
+    /// A slot's vector as it is kept.
+    ///
+    /// # Errors
+    /// Damage of mapped vectors, and a slot that does not exist.
+    pub(crate) fn row(&self, slot: u32) -> Result<&[f32]> {
+        if slot as usize >= self.slots.len() {
+            return Err(Error::NoSuchSlot {
+                slot,
+                len: self.slots.len(),
+            });
+        }
+        let node = self.slots.node(slot);
+        match (node as usize).checked_sub(self.main.len()) {
+            None => self.main.rows.row(node),
+            Some(node) => self.delta.rows.row(node as u32),
+        }
+    }
+
+    fn prepare(&self, query: &[f32]) -> Result<Prepared> {
+        let longest = self.main.codes.longest.max(self.delta.codes.longest);
+        Prepared::new(&self.main.codes, longest, query)
     }
 
     /// The graph and the nodes that a walk for ten neighbours keeps, where walking is the way.

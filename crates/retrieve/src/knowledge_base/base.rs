@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use ragtune_core::text::Embedder;
 
+use super::attached::DerivedVectors;
 use super::derived::DerivedLexical;
 use super::view::View;
 use crate::error::{Error, Result};
@@ -15,6 +16,8 @@ use crate::store::{Generation, Store, WriterLock, meta};
 
 /// Folder of the lexical index in the base's folder.
 const LEXICAL_FOLDER: &str = "lexical";
+/// Folder of the index of vectors in the base's folder.
+const VECTORS_FOLDER: &str = "vectors";
 /// Name of the base's language among the store's facts.
 const LANGUAGE: &str = "language";
 
@@ -25,6 +28,7 @@ pub(super) struct Base {
     pub(super) store: Store,
     pub(super) lock: WriterLock,
     pub(super) lexical: DerivedLexical,
+    pub(super) vectors: DerivedVectors,
     /// The embedder in use, and during a change of embedder the next one too.
     embedders: RwLock<Vec<Arc<dyn Embedder>>>,
     view: RwLock<Option<Arc<View>>>,
@@ -68,6 +72,7 @@ impl Base {
         Ok(Self {
             lock: WriterLock::new(folder.as_deref()),
             lexical: DerivedLexical::new(lexical, language),
+            vectors: DerivedVectors::new(folder.as_ref().map(|folder| folder.join(VECTORS_FOLDER))),
             folder,
             store,
             embedders: RwLock::default(),
@@ -180,12 +185,28 @@ impl Base {
         if let Some(view) = older.as_ref().filter(|view| view.seq >= seq) {
             return Ok(Arc::clone(view));
         }
-        let view = Arc::new(
-            self.store
-                .read(|connection| View::read(connection, older.as_deref()))?,
-        );
+        let view = Arc::new(self.read_view(older.as_deref())?);
         *self.view.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&view));
         Ok(view)
+    }
+
+    /// The store's present state, starting from an older one where given.
+    pub(super) fn read_view(&self, older: Option<&View>) -> Result<View> {
+        self.store.read(|connection| {
+            let attached = match Generation::active(connection)? {
+                Some(generation) => self.vectors.current(connection, &generation)?,
+                None => None,
+            };
+            View::read(connection, older, attached)
+        })
+    }
+
+    /// Does without the index of vectors that a view found damaged.
+    pub(super) fn refuse_vectors(&self, view: &View) {
+        if let Some(attached) = &view.attached {
+            self.vectors.refuse(attached.id());
+        }
+        self.forget_derived();
     }
 
     /// Makes the next search start from the store alone.
@@ -257,6 +278,7 @@ fn prepare_folder(folder: &Path) -> Result<()> {
         name.starts_with('.')
             || name.starts_with(Store::FILE)
             || name == LEXICAL_FOLDER
+            || name == VECTORS_FOLDER
             || name == WriterLock::FILE
     };
     match names.iter().find(|name| !ours(name)) {

@@ -8,7 +8,8 @@ use super::base::Base;
 use super::prepare::{Lines, content_hash, text_hash};
 use super::view::View;
 use crate::error::Result;
-use crate::store::vectors::{from_bytes, is_whole};
+use crate::index::accept;
+use crate::store::vectors::{self, from_bytes, is_whole};
 use crate::store::{Generation, StoredDocument, documents, meta, passages};
 
 /// What a check of a base found.
@@ -45,7 +46,8 @@ pub(super) fn check(base: &Base) -> Result<CheckReport> {
         report.problems.push(problem);
     }
     // A view that grew with the base must equal one that is made at once.
-    let afresh = base.store.read(|connection| View::read(connection, None))?;
+    let afresh = base.read_view(None)?;
+    check_index(base, &afresh, &mut report)?;
     if view.seq == afresh.seq && view.chunks != afresh.chunks {
         report
             .problems
@@ -61,6 +63,34 @@ pub(super) fn check(base: &Base) -> Result<CheckReport> {
         report.problems.push(problem);
     }
     Ok(report)
+}
+
+/// The vector that searches compare for each chunk against the one in the store.
+fn check_index(base: &Base, view: &View, report: &mut CheckReport) -> Result<()> {
+    let (Some(generation), Some(index)) = (&view.generation, &view.index) else {
+        return Ok(());
+    };
+    base.store.read(|connection| {
+        let mut vector = Vec::new();
+        for (slot, key) in (0..).zip(&view.chunks) {
+            if vectors::read_of(connection, generation, key.chunk, &mut vector).is_err() {
+                continue;
+            }
+            let found = accept(&mut vector, generation.metric, generation.dim, || {
+                format!("the vector of chunk {}", key.chunk)
+            })
+            .and_then(|()| index.row(slot));
+            match found {
+                Ok(row) if row.iter().zip(&vector).all(|(a, b)| a.to_bits() == b.to_bits()) => {}
+                Ok(_) => report.problems.push(format!(
+                    "searches compare another vector for chunk {} than the store has",
+                    key.chunk
+                )),
+                Err(error) => report.problems.push(format!("chunk {}: {error}", key.chunk)),
+            }
+        }
+        Ok(())
+    })
 }
 
 /// The database's own consistency.

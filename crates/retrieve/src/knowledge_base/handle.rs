@@ -11,9 +11,11 @@ use rayon::prelude::*;
 use super::base::{Base, check_metric, mismatch};
 use super::check::{self, CheckReport};
 use super::ingest::{BATCH_TEXTS, Ingest};
+use super::merge::{self, MergeOptions, MergeReport};
 use super::options::{Mode, ReembedOptions, SearchOptions, SyncOptions};
 use super::prepare::{content_hash, prepare};
 use super::report::{AddReport, EmbeddingReport, SyncReport};
+use super::search::Explained;
 use super::{reembed, search, sync};
 use crate::chunk::{Chunker, TokenChunker};
 use crate::error::{Error, Result};
@@ -341,13 +343,40 @@ impl KnowledgeBase {
         check::check(&self.base)
     }
 
-    /// Makes the indexes again from the store.
+    /// Answers a question as [`Retriever::retrieve`] does, and tells how the vectors were searched.
+    ///
+    /// # Errors
+    /// As [`Retriever::retrieve`].
+    pub fn explain(&self, query: &Query) -> Result<Explained> {
+        search::retrieve(&self.base, &self.search, query)
+    }
+
+    /// Links the vectors that came since the last merge with the others, and leaves out those that are gone.
+    ///
+    /// Searches find everything at any time; merging makes them fast in a large base, and moves the vectors out of
+    /// memory into a file that is mapped. From [`crate::PlanOptions::graph_from`] vectors on, as this handle's
+    /// [`SearchOptions`] have it, they are linked to a graph. Searches and writes go on meanwhile. A merge that is
+    /// stopped or killed leaves the base as it was.
+    ///
+    /// # Errors
+    /// [`Error::Locked`], [`Error::Io`], [`ragtune_core::Error::Cancelled`].
+    pub fn merge(&self, options: &MergeOptions) -> Result<MergeReport> {
+        merge::merge(&self.base, options, &self.search.plan)
+    }
+
+    /// As [`KnowledgeBase::merge`], on a thread of its own; joining it gives the report.
+    pub fn merge_in_background(&self, options: MergeOptions) -> std::thread::JoinHandle<Result<MergeReport>> {
+        let base = self.clone();
+        std::thread::spawn(move || base.merge(&options))
+    }
+
+    /// Makes the indexes again from the store; that of vectors with the next [`KnowledgeBase::merge`].
     ///
     /// # Errors
     /// [`Error::Locked`], [`Error::LexicalIndex`].
     pub fn rebuild_indexes(&self) -> Result<()> {
         self.base.lock.acquire()?;
-        self.base.forget_derived();
+        merge::discard(&self.base)?;
         self.base.lexical.rebuild(&self.base.store)
     }
 
@@ -399,7 +428,7 @@ impl KnowledgeBase {
 
 impl Retriever for KnowledgeBase {
     fn retrieve(&self, query: &Query) -> Result<Vec<ScoredChunk>> {
-        search::retrieve(&self.base, &self.search, query)
+        Ok(search::retrieve(&self.base, &self.search, query)?.hits)
     }
 
     fn embedder(&self) -> Option<Arc<dyn Embedder>> {

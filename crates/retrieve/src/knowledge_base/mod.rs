@@ -1,5 +1,6 @@
 //! Documents, stored and searchable: the handle that applications hold, and the work behind it.
 
+mod attached;
 mod base;
 mod check;
 mod derived;
@@ -7,6 +8,9 @@ mod derived;
 mod disk_full;
 mod handle;
 mod ingest;
+mod merge;
+#[cfg(test)]
+mod merge_full;
 mod options;
 mod prepare;
 mod reembed;
@@ -19,6 +23,8 @@ mod walk;
 
 pub use check::CheckReport;
 pub use handle::KnowledgeBase;
+pub use merge::{MergeOptions, MergeReport};
 pub use options::{Mode, ReembedOptions, SearchOptions, SyncOptions};
 pub(crate) use prepare::Lines;
 pub use report::{AddReport, EmbeddingReport, FileOutcome, Skipped, SyncEvent, SyncReport};
+pub use search::Explained;

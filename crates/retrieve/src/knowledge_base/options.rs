@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::report::SyncEvent;
 use crate::fusion::Fusion;
-use crate::index::Metric;
+use crate::index::{Metric, PlanOptions};
 
 /// What evidence a search goes by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -38,6 +38,8 @@ pub struct SearchOptions {
     pub fusion: Fusion,
     /// Hits taken from each list before fusion, and before a threshold on a kind that does not order the list.
     pub candidates: usize,
+    /// How the way of a search by vectors is chosen.
+    pub plan: PlanOptions,
 }
 
 impl SearchOptions {
@@ -61,6 +63,12 @@ impl SearchOptions {
         self.candidates = candidates;
         self
     }
+
+    /// The options with another choice of ways for searches by vectors.
+    pub fn with_plan(mut self, plan: PlanOptions) -> Self {
+        self.plan = plan;
+        self
+    }
 }
 
 impl Default for SearchOptions {
@@ -69,6 +77,7 @@ impl Default for SearchOptions {
             mode: Mode::default(),
             fusion: Fusion::default(),
             candidates: Self::DEFAULT_CANDIDATES,
+            plan: PlanOptions::default(),
         }
     }
 }

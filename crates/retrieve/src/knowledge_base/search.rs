@@ -11,7 +11,7 @@ use super::view::{View, chunk_id};
 use crate::error::{Error, Result};
 use crate::fusion::{FusionMethod, RankedList};
 use crate::index::lexical::LexicalIndex;
-use crate::index::{Metric, SlotSet, VectorIndex};
+use crate::index::{Found, Metric, Plan, SlotSet};
 use crate::store::Passage;
 
 /// How often a search starts again because what it found was deleted meanwhile.
@@ -19,17 +19,36 @@ const ATTEMPTS: usize = 8;
 /// Hits asked for beyond the wanted ones, to see whether the last place is tied.
 const TIE_MARGIN: usize = 16;
 
+/// Hits, and how they were found.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct Explained {
+    /// The hits, best first.
+    pub hits: Vec<ScoredChunk>,
+    /// The way that the search by vectors went; `None` where vectors were not searched.
+    pub plan: Option<Plan>,
+    /// Vectors that were compared by their codes.
+    pub compared: usize,
+    /// Vectors that were scored exactly to find the nearest.
+    pub scored: usize,
+}
+
 /// Answers a question.
-pub(super) fn retrieve(base: &Base, options: &SearchOptions, query: &Query) -> Result<Vec<ScoredChunk>> {
+pub(super) fn retrieve(base: &Base, options: &SearchOptions, query: &Query) -> Result<Explained> {
     if query.top_k == 0 {
-        return Ok(Vec::new());
+        return Ok(Explained::default());
     }
     let mut attempt = 1;
     loop {
         let view = base.view()?;
         match Search::new(base, options, query, &view).and_then(|search| search.run()) {
-            Ok((hits, is_whole)) if is_whole || attempt == ATTEMPTS => return Ok(hits),
+            Ok((explained, is_whole)) if is_whole || attempt == ATTEMPTS => return Ok(explained),
             Ok(_) => {}
+            // Whatever is derived is never trusted over the store.
+            Err(Error::DamagedIndex { path, reason }) if view.attached.is_some() => {
+                tracing::warn!(path = %path.display(), reason, "the vectors are read from the store instead");
+                base.refuse_vectors(&view);
+            }
             // The base changed to another embedder between the view and the question's vector.
             Err(Error::EmbedderMismatch { .. }) if base.view()?.generation != view.generation => {}
             Err(error) => return Err(error),
@@ -92,15 +111,20 @@ impl<'a> Search<'a> {
     }
 
     /// The hits, and whether nothing that was found had been deleted meanwhile.
-    fn run(&self) -> Result<(Vec<ScoredChunk>, bool)> {
+    fn run(&self) -> Result<(Explained, bool)> {
         if self.view.chunks.is_empty() || self.allowed.as_ref().is_some_and(SlotSet::is_empty) {
-            return Ok((Vec::new(), true));
+            return Ok((Explained::default(), true));
         }
         let stamp = self.lexical.as_ref().map(|lexical| lexical.stamp());
+        let mut explained = Explained::default();
+        let told = &mut explained;
         let (list, kind) = match self.options.mode {
-            Mode::Dense => (self.dense(self.wanted(&self.metric_kind()))?, self.metric_kind()),
+            Mode::Dense => (
+                self.dense(self.wanted(&self.metric_kind()), told)?,
+                self.metric_kind(),
+            ),
             Mode::Lexical => (self.lexical(self.wanted(&ScoreKind::Bm25))?, ScoreKind::Bm25),
-            Mode::Hybrid => self.hybrid(self.options.candidates.max(self.query.top_k))?,
+            Mode::Hybrid => self.hybrid(self.options.candidates.max(self.query.top_k), told)?,
         };
         let scored = self.with_all_scores(list, &kind)?;
         let passes = |scores: &Scores| {
@@ -114,7 +138,8 @@ impl<'a> Search<'a> {
             .collect();
         let is_same_index = stamp == self.lexical.as_ref().map(|lexical| lexical.stamp());
         let (hits, all_found) = self.hits(scored, &kind)?;
-        Ok((hits, all_found && is_same_index))
+        explained.hits = hits;
+        Ok((explained, all_found && is_same_index))
     }
 
     /// How many hits a list needs: more than asked for where a threshold on another kind will drop some.
@@ -130,12 +155,18 @@ impl<'a> Search<'a> {
         metric.unwrap_or_default().score_kind()
     }
 
-    fn dense(&self, limit: usize) -> Result<List> {
+    fn dense(&self, limit: usize, told: &mut Explained) -> Result<List> {
         let (Some(index), Some(vector)) = (&self.view.index, &self.vector) else {
             return Ok(Vec::new());
         };
-        let found = index.search(vector, limit, self.allowed.as_ref())?;
-        Ok(found
+        let Found {
+            neighbors,
+            plan,
+            compared,
+            scored,
+        } = index.search(vector, limit, self.allowed.as_ref(), &self.options.plan)?;
+        (told.plan, told.compared, told.scored) = (Some(plan), compared, scored);
+        Ok(neighbors
             .into_iter()
             .map(|neighbor| (neighbor.slot, neighbor.score))
             .collect())
@@ -173,8 +204,8 @@ impl<'a> Search<'a> {
         }
     }
 
-    fn hybrid(&self, candidates: usize) -> Result<(List, ScoreKind)> {
-        let dense = self.dense(candidates)?;
+    fn hybrid(&self, candidates: usize, told: &mut Explained) -> Result<(List, ScoreKind)> {
+        let dense = self.dense(candidates, told)?;
         let lexical = self.lexical(candidates)?;
         let fusion = &self.options.fusion;
         let fuse = |dense: &List, lexical: &List| {

@@ -10,9 +10,10 @@ use std::sync::Arc;
 use ragtune_core::text::Filter;
 use rusqlite::{Connection, Result};
 
-use crate::index::{ExactIndex, SlotSet};
+use super::attached::Attached;
+use crate::index::{Segment, SlotMap, SlotSet, Snapshot, Unique, Walkers, accept};
 use crate::store::meta::{self, Generation};
-use crate::store::vectors::{from_bytes, wrong};
+use crate::store::vectors::{self, wrong};
 use crate::store::{ChunkKey, DocumentInfo, passages};
 
 /// Ordinals below this have the same number of digits in a chunk's id.
@@ -31,15 +32,22 @@ pub(super) struct View {
     pub(super) chunks: Vec<ChunkKey>,
     /// By document key.
     documents: HashMap<i64, Arc<DocumentInfo>>,
-    /// Slots of all chunks, where the base has vectors.
-    pub(super) index: Option<ExactIndex>,
+    /// The vectors of all chunks, where the base has them.
+    pub(super) index: Option<Snapshot>,
+    /// Whose vectors lie in a segment that was linked before.
+    pub(super) attached: Option<Arc<Attached>>,
     /// Slot by chunk.
     slots: HashMap<i64, u32>,
 }
 
 impl View {
-    /// The store's present state, starting from an older view of it where one is at hand.
-    pub(super) fn read(connection: &Connection, older: Option<&Self>) -> Result<Self> {
+    /// The store's present state, starting from an older view of it where one is at hand. `attached` must be of this store
+    /// and its serving generation.
+    pub(super) fn read(
+        connection: &Connection,
+        older: Option<&Self>,
+        attached: Option<Arc<Attached>>,
+    ) -> Result<Self> {
         let seq = meta::seq(connection)?;
         let generation = Generation::active(connection)?;
         let pruned: i64 = meta::get(connection, "pruned")?.unwrap_or_default();
@@ -59,52 +67,39 @@ impl View {
                 }
             }
         }
-        let mut new = Vec::new();
-        let mut fresh = generation.as_ref().map(|g| ExactIndex::empty(g.metric, g.dim));
-        let mut vector = Vec::new();
-        let id = generation.as_ref().map(|generation| generation.id);
-        passages::each_since(connection, older.map_or(-1, |old| old.seq), id, |key, bytes| {
-            if let Some(fresh) = &mut fresh {
-                let bytes = bytes.ok_or_else(|| wrong(format!("chunk {} has no vector", key.chunk)))?;
-                from_bytes(bytes, fresh.dim(), &mut vector)?;
-                fresh.push(&vector).map_err(|error| wrong(error.to_string()))?;
-            }
-            new.push((key, new.len() as u32));
-            Ok(())
-        })?;
-        for (key, _) in &new {
+        let mut new = passages::keys_since(connection, older.map_or(-1, |old| old.seq))?;
+        for key in &new {
             if let std::collections::hash_map::Entry::Vacant(vacant) = documents.entry(key.document) {
                 vacant.insert(Arc::new(passages::info(connection, key.document)?));
             }
         }
         let by_id = |a: &ChunkKey, b: &ChunkKey| compare(&documents, a, b);
-        new.sort_by(|a, b| by_id(&a.0, &b.0));
-        let total = kept.len() + new.len();
-        let mut index = generation.as_ref().map(|g| ExactIndex::empty(g.metric, g.dim));
-        if let Some(index) = &mut index {
-            index.reserve(total);
-        }
-        let mut chunks = Vec::with_capacity(total);
+        new.sort_by(by_id);
+        let mut chunks = Vec::with_capacity(kept.len() + new.len());
+        let mut before = Vec::with_capacity(kept.len() + new.len());
         let (mut kept, mut new) = (kept.into_iter().peekable(), new.into_iter().peekable());
         loop {
             let from_kept = match (kept.peek(), new.peek()) {
-                (Some(a), Some(b)) => by_id(&a.0, &b.0).is_le(),
+                (Some((a, _)), Some(b)) => by_id(a, b).is_le(),
                 (Some(_), None) => true,
                 (None, Some(_)) => false,
                 (None, None) => break,
             };
-            let (next, source) = if from_kept {
-                (kept.next(), older.and_then(|old| old.index.as_ref()))
-            } else {
-                (new.next(), fresh.as_ref())
+            let next = match from_kept {
+                true => kept.next().map(|(key, slot)| (key, Some(slot))),
+                false => new.next().map(|key| (key, None)),
             };
-            if let Some((key, slot)) = next {
-                chunks.push(key);
-                if let (Some(index), Some(source)) = (&mut index, source) {
-                    index.push_row(source, slot);
-                }
-            }
+            chunks.extend(next.map(|(key, _)| key));
+            before.extend(next.map(|(_, slot)| slot));
         }
+        let index = match generation.as_ref().filter(|generation| generation.dim > 0) {
+            Some(generation) => {
+                let places = chunks.iter().zip(before);
+                let older = older.and_then(|older| older.index.as_ref());
+                Some(index(connection, generation, places, older, attached.as_deref())?)
+            }
+            None => None,
+        };
         let slots = chunks
             .iter()
             .enumerate()
@@ -116,6 +111,7 @@ impl View {
             chunks,
             documents,
             index,
+            attached,
             slots,
         })
     }
@@ -146,6 +142,47 @@ impl View {
     pub(super) fn document(&self, slot: u32) -> Option<&Arc<DocumentInfo>> {
         self.documents.get(&self.chunks.get(slot as usize)?.document)
     }
+}
+
+/// The vectors of chunks, each with its slot in an older index where that has it.
+fn index<'a>(
+    connection: &Connection,
+    generation: &Generation,
+    chunks: impl Iterator<Item = (&'a ChunkKey, Option<u32>)>,
+    older: Option<&Snapshot>,
+    attached: Option<&Attached>,
+) -> Result<Snapshot> {
+    let empty = || Arc::new(Segment::new(generation.metric, generation.dim, Vec::new()));
+    let main = attached.map_or_else(empty, |attached| Arc::clone(attached.segment()));
+    let mut unique = Unique::new(generation.dim);
+    let (mut nodes, mut vector) = (Vec::new(), Vec::new());
+    for (key, slot) in chunks {
+        if let Some(node) = attached.and_then(|attached| attached.node(key.chunk)) {
+            nodes.push(node);
+            continue;
+        }
+        // A vector in a file that is damaged is read from the store again.
+        let row = slot.zip(older).and_then(|(slot, older)| older.row(slot).ok());
+        let node = match row {
+            Some(row) => unique.insert(row),
+            None => {
+                vectors::read_of(connection, generation, key.chunk, &mut vector)?;
+                accept(&mut vector, generation.metric, generation.dim, || {
+                    format!("the vector of chunk {}", key.chunk)
+                })
+                .map_err(|error| wrong(error.to_string()))?;
+                unique.insert(&vector)
+            }
+        };
+        nodes.push(main.len() as u32 + node);
+    }
+    let slots = SlotMap::new(nodes, main.len() + unique.len());
+    let delta = Segment::new(generation.metric, generation.dim, unique.into_data());
+    let walkers = older.map_or_else(
+        || Arc::new(Walkers::default()),
+        |older| Arc::clone(older.walkers()),
+    );
+    Ok(Snapshot::new(main, Arc::new(delta), slots, walkers))
 }
 
 fn compare(documents: &HashMap<i64, Arc<DocumentInfo>>, a: &ChunkKey, b: &ChunkKey) -> Ordering {

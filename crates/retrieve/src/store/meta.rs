@@ -155,6 +155,12 @@ pub(crate) fn set(connection: &Connection, name: &str, value: impl ToSql) -> Res
     connection.prepare_cached(sql)?.execute((name, value)).map(drop)
 }
 
+/// Forgets a named fact.
+pub(crate) fn forget(connection: &Connection, name: &str) -> Result<()> {
+    let mut statement = connection.prepare_cached("DELETE FROM meta WHERE name = ?1")?;
+    statement.execute([name]).map(drop)
+}
+
 /// Whether there is any chunk.
 pub(crate) fn has_chunks(connection: &Connection) -> Result<bool> {
     connection.query_row("SELECT EXISTS(SELECT 1 FROM chunks)", [], |row| row.get(0))

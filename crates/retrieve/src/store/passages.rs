@@ -139,6 +139,20 @@ pub(crate) fn each_since(
     Ok(())
 }
 
+/// The places of the chunks written after `seq`.
+pub(crate) fn keys_since(connection: &Connection, seq: i64) -> Result<Vec<ChunkKey>> {
+    let sql = "SELECT id, document, ordinal FROM chunks WHERE seq > ?1";
+    let mut statement = connection.prepare_cached(sql)?;
+    let rows = statement.query_map([seq], |row| {
+        Ok(ChunkKey {
+            chunk: row.get(0)?,
+            document: row.get(1)?,
+            ordinal: row.get(2)?,
+        })
+    })?;
+    rows.collect()
+}
+
 /// Numbers of the chunks deleted after `seq`.
 pub(crate) fn deleted_since(connection: &Connection, seq: i64) -> Result<Vec<i64>> {
     let mut statement = connection.prepare_cached("SELECT chunk FROM tombstones WHERE seq > ?1")?;

@@ -91,6 +91,23 @@ pub(crate) fn of_chunk(
     found.optional()
 }
 
+/// Reads the vector of a chunk in a generation into `into`.
+pub(crate) fn read_of(
+    connection: &Connection,
+    generation: &Generation,
+    chunk: i64,
+    into: &mut Vec<f32>,
+) -> Result<()> {
+    let sql = "SELECT vector FROM vectors WHERE chunk = ?1 AND generation = ?2";
+    let mut statement = connection.prepare_cached(sql)?;
+    let found = statement.query_row((chunk, generation.id), |row| {
+        from_bytes(row.get_ref(0)?.as_blob()?, generation.dim, into)
+    });
+    found
+        .optional()?
+        .ok_or_else(|| wrong(format!("chunk {chunk} has no vector")))
+}
+
 /// Gives a chunk its vector in a generation.
 pub(crate) fn put(connection: &Connection, generation: i64, chunk: i64, vector: &[f32]) -> Result<()> {
     let sql = "INSERT OR REPLACE INTO vectors(chunk, generation, vector) VALUES (?1, ?2, ?3)";

@@ -13,7 +13,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use ragtune_core::testing::HashingEmbedder;
 use ragtune_core::text::{Document, Embedder, Embeddings, Query, Role, ScoreKind, Span};
 use ragtune_retrieve::{
-    ChunkSpan, Chunker, Error, KnowledgeBase, Loaded, Loader, Mode, Retriever, SearchOptions,
+    ChunkSpan, Chunker, Error, KnowledgeBase, Loaded, Loader, MergeOptions, MergeReport, Mode, PlanOptions,
+    Retriever, SearchOptions,
 };
 
 /// One passage a paragraph, under the last line that starts with `# `.
@@ -141,13 +142,34 @@ pub fn in_mode(kb: &KnowledgeBase, mode: Mode) -> KnowledgeBase {
 /// Everything that is said of a hit, to compare two bases by.
 pub type Seen = (String, Span, String, BTreeMap<ScoreKind, u32>, Option<u32>);
 
+/// Walks the graph in a base of any size, as far as it goes.
+pub fn walking() -> PlanOptions {
+    PlanOptions::default().with_graph_from(0).with_ef_search(100_000)
+}
+
+/// Merges whatever there is to merge, into a graph.
+pub fn merge(kb: &KnowledgeBase) -> MergeReport {
+    let kb = kb
+        .clone()
+        .with_search(SearchOptions::default().with_plan(walking()));
+    kb.merge(&MergeOptions::default().with_always(true)).unwrap()
+}
+
 /// All hits of all modes for a question, scores to the last bit.
 pub fn seen(kb: &KnowledgeBase, question: &str, top_k: usize) -> Vec<Vec<Seen>> {
+    seen_by(kb, PlanOptions::default(), question, top_k)
+}
+
+/// As [`seen`], with another choice of ways.
+pub fn seen_by(kb: &KnowledgeBase, plan: PlanOptions, question: &str, top_k: usize) -> Vec<Vec<Seen>> {
     let modes = [Mode::Dense, Mode::Lexical, Mode::Hybrid];
     modes
         .into_iter()
         .map(|mode| {
-            let hits = in_mode(kb, mode)
+            let options = SearchOptions::default().with_mode(mode).with_plan(plan);
+            let hits = kb
+                .clone()
+                .with_search(options)
                 .retrieve(&Query::new(question).with_top_k(top_k))
                 .unwrap();
             let tell = |hit: ragtune_core::text::ScoredChunk| {

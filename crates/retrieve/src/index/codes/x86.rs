@@ -5,6 +5,10 @@
 //! found; to load a register, always from a reference to as many bytes; and the hint to fetch memory, which takes a plain
 //! address. The tests of `instructions.rs` compare every function with its scalar twin.
 #![allow(unsafe_code, reason = "see the module's first lines")]
+#![allow(
+    clippy::needless_range_loop,
+    reason = "one index runs through several arrays of equal length"
+)]
 
 use std::arch::x86_64::*;
 
@@ -13,7 +17,7 @@ use super::line::{LINE_BYTES, Line};
 
 /// Rows whose codes are asked for before they are multiplied.
 const AHEAD: usize = 6;
-/// Rows that share their sums' last steps.
+/// Rows that share their sums' last steps, and queries that share the loading of rows.
 const TILE: usize = 4;
 
 /// Asks for memory that will be read soon.
@@ -151,25 +155,83 @@ fn vnni_scan<const N: usize>(rows: &[Line], queries: &[Line], query_sums: &[i32]
     let (rows, _) = rows.as_chunks::<N>();
     let (queries, _) = queries.as_chunks::<N>();
     let count = rows.len();
+    let (groups, rest) = queries.as_chunks::<TILE>();
+    let (grouped_sums, rest_sums) = query_sums.split_at(groups.len() * TILE);
+    let (grouped, others) = sums.split_at_mut(groups.len() * TILE * count);
+    for (at, group) in groups.iter().enumerate() {
+        let sums = &mut grouped[at * TILE * count..(at + 1) * TILE * count];
+        vnni_product(rows, group, &grouped_sums[at * TILE..(at + 1) * TILE], sums);
+    }
+    for (at, query) in rest.iter().enumerate() {
+        vnni_rows(
+            rows,
+            query,
+            128 * rest_sums[at],
+            &mut others[at * count..(at + 1) * count],
+        );
+    }
+}
+
+/// All rows with one query.
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+#[inline]
+fn vnni_rows<const N: usize>(rows: &[[Line; N]], query: &[Line; N], too_much: i32, sums: &mut [i32]) {
+    let mut registers = [_mm512_setzero_si512(); N];
+    for (register, line) in registers.iter_mut().zip(query) {
+        *register = signed_512(line);
+    }
     let (tiles, rest) = rows.as_chunks::<TILE>();
-    for (at, query) in queries.iter().enumerate() {
-        let mut registers = [_mm512_setzero_si512(); N];
-        for (register, line) in registers.iter_mut().zip(query) {
-            *register = signed_512(line);
+    let (tile_sums, rest_sums) = sums.as_chunks_mut::<TILE>();
+    for (tile, sums) in tiles.iter().zip(tile_sums) {
+        let a = row_512(&tile[0], &registers);
+        let b = row_512(&tile[1], &registers);
+        let c = row_512(&tile[2], &registers);
+        let d = row_512(&tile[3], &registers);
+        *sums = reduce_4([a, b, c, d], too_much);
+    }
+    for (row, sum) in rest.iter().zip(rest_sums) {
+        *sum = _mm512_reduce_add_epi32(row_512(row, &registers)) - too_much;
+    }
+}
+
+/// All rows with four queries, in tiles of four by four: a product of matrices.
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+#[inline]
+fn vnni_product<const N: usize>(
+    rows: &[[Line; N]],
+    queries: &[[Line; N]; TILE],
+    query_sums: &[i32],
+    sums: &mut [i32],
+) {
+    let count = rows.len();
+    let (tiles, rest) = rows.as_chunks::<TILE>();
+    for (at, tile) in tiles.iter().enumerate() {
+        let mut totals = [[_mm512_setzero_si512(); TILE]; TILE];
+        for line in 0..N {
+            let mut stored = [_mm512_setzero_si512(); TILE];
+            for r in 0..TILE {
+                stored[r] = load_512(&tile[r][line]);
+            }
+            for q in 0..TILE {
+                let query = signed_512(&queries[q][line]);
+                for r in 0..TILE {
+                    totals[q][r] = _mm512_dpbusd_epi32(totals[q][r], stored[r], query);
+                }
+            }
         }
-        let too_much = 128 * query_sums[at];
-        let sums = &mut sums[at * count..(at + 1) * count];
-        let (tile_sums, rest_sums) = sums.as_chunks_mut::<TILE>();
-        for (tile, sums) in tiles.iter().zip(tile_sums) {
-            let a = row_512(&tile[0], &registers);
-            let b = row_512(&tile[1], &registers);
-            let c = row_512(&tile[2], &registers);
-            let d = row_512(&tile[3], &registers);
-            *sums = reduce_4(a, b, c, d, too_much);
+        for q in 0..TILE {
+            let found = reduce_4(totals[q], 128 * query_sums[q]);
+            sums[q * count + at * TILE..][..TILE].copy_from_slice(&found);
         }
-        for (row, sum) in rest.iter().zip(rest_sums) {
-            *sum = _mm512_reduce_add_epi32(row_512(row, &registers)) - too_much;
-        }
+    }
+    let first = tiles.len() * TILE;
+    for q in 0..TILE {
+        vnni_rows(
+            rest,
+            &queries[q],
+            128 * query_sums[q],
+            &mut sums[q * count + first..(q + 1) * count],
+        );
     }
 }
 
@@ -190,7 +252,7 @@ fn vnni_scan_any(rows: &[Line], lines: usize, queries: &[Line], query_sums: &[i3
 /// The sums of four registers.
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
 #[inline]
-fn reduce_4(a: __m512i, b: __m512i, c: __m512i, d: __m512i, too_much: i32) -> [i32; TILE] {
+fn reduce_4([a, b, c, d]: [__m512i; TILE], too_much: i32) -> [i32; TILE] {
     let ab = _mm512_add_epi32(_mm512_unpacklo_epi32(a, b), _mm512_unpackhi_epi32(a, b));
     let cd = _mm512_add_epi32(_mm512_unpacklo_epi32(c, d), _mm512_unpackhi_epi32(c, d));
     let abcd = _mm512_add_epi32(_mm512_unpacklo_epi64(ab, cd), _mm512_unpackhi_epi64(ab, cd));

@@ -179,6 +179,12 @@ impl Header {
         }
     }
 
+    /// A name for the content of the whole file.
+    pub(super) fn id(&self) -> String {
+        let hash = blake3::hash(&self.to_bytes());
+        hash.to_hex()[..32].to_owned()
+    }
+
     /// Bytes of a part.
     pub(super) fn bytes(&self, part: Part) -> u64 {
         let linked = if self.m == 0 { 0 } else { self.nodes };

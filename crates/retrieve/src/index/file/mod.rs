@@ -8,7 +8,7 @@ mod write;
 
 pub(crate) use format::Stamp;
 pub(crate) use mapped::MappedRows;
-pub(crate) use read::{Stored, open};
+pub(crate) use read::open;
 #[cfg(test)]
 pub(crate) use write::limit_writing;
-pub(crate) use write::save;
+pub(crate) use write::{Keys, STAGED, save};

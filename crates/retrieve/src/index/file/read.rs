@@ -21,6 +21,8 @@ pub(crate) struct Stored {
     pub(crate) keys: Vec<i64>,
     pub(crate) key_nodes: Vec<u32>,
     pub(crate) stamp: Stamp,
+    /// A name for the content of the file.
+    pub(crate) id: String,
 }
 
 /// Opens an index.
@@ -134,6 +136,7 @@ impl<'a> Bytes<'a> {
             keys,
             key_nodes,
             stamp: header.stamp.clone(),
+            id: header.id(),
         };
         let (_, first) = header.place(Part::Rows);
         let sums = self.sums[first..].to_vec();
@@ -183,5 +186,70 @@ impl<'a> Bytes<'a> {
             }
         }
         Ok(layers)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::index::file::write::{Keys, save};
+    use crate::index::{GraphOptions, Metric};
+
+    fn segment() -> Segment {
+        let vectors: Vec<f32> = (0..3000).map(|i| (i * i % 1009) as f32).collect();
+        let mut segment = Segment::new(Metric::L2, 3, vectors);
+        segment
+            .link(None, &GraphOptions::default().with_m(4).unwrap())
+            .unwrap();
+        segment
+    }
+
+    /// A file whose checksums are right and whose content is not what this library writes.
+    fn refused(change: impl FnOnce(&mut Segment, &mut Vec<u32>)) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("changed.index");
+        let (mut segment, mut nodes) = (segment(), (0..1000).collect());
+        change(&mut segment, &mut nodes);
+        let keys = Keys {
+            keys: &(0..1000).collect::<Vec<_>>(),
+            nodes: &nodes,
+            stamp: &Stamp::default(),
+        };
+        save(folder.path(), &segment, &keys, |_| path.clone()).unwrap();
+        match open(&path) {
+            Err(Error::DamagedIndex { reason, .. }) => reason,
+            other => format!("{other:?}"),
+        }
+    }
+
+    fn layers(segment: &mut Segment) -> &mut Layers {
+        &mut segment.graph.as_mut().unwrap().layers
+    }
+
+    #[test]
+    fn what_would_lead_out_of_the_arrays_is_refused_behind_right_checksums() {
+        let lacks = "a link leads to a node that it lacks";
+        assert_eq!(refused(|segment, _| layers(segment).base[77] = 1000), lacks);
+        assert_eq!(
+            refused(|segment, _| layers(segment).orphans.push(u32::MAX)),
+            lacks
+        );
+        let low = |segment: &mut Segment, _: &mut Vec<u32>| {
+            let layers = layers(segment);
+            let lowest = layers.levels.iter().position(|level| *level == 0).unwrap();
+            layers.upper[0] = lowest as u32;
+        };
+        assert_eq!(refused(low), lacks);
+        let raised = refused(|segment, _| layers(segment).levels[5] += 1);
+        assert_eq!(raised, "its levels are not those of a graph");
+        let beyond = refused(|segment, _| layers(segment).entry = 1000);
+        assert_eq!(beyond, "its header names sizes that cannot be");
+        let endless = refused(|segment, _| segment.codes.longest = f32::NAN);
+        assert_eq!(endless, "its header names sizes that cannot be");
+        assert_eq!(
+            refused(|_, nodes| nodes[3] = 1000),
+            "a key stands for a node that it lacks"
+        );
+        assert!(refused(|_, _| ()).starts_with("Ok"));
     }
 }

@@ -2,36 +2,52 @@
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::format::{ALIGNMENT, HEADER_BYTES, Header, Part, Stamp, Sum, sum};
 use super::section::{Word, to_bytes};
 use crate::error::{Error, Result};
 use crate::index::segment::Segment;
 
-/// Writes a segment, the keys of its slots and the node of each.
+/// How the names of files end that are being written.
+pub(crate) const STAGED: &str = ".new";
+
+/// What is written beside a segment.
+pub(crate) struct Keys<'a> {
+    /// The key of each slot, in ascending order.
+    pub(crate) keys: &'a [i64],
+    /// The node of each slot.
+    pub(crate) nodes: &'a [u32],
+    pub(crate) stamp: &'a Stamp,
+}
+
+/// Writes a segment into a folder, under the name that `name` gives for its id, and returns the id: a hash of the content.
 ///
 /// # Errors
 /// [`Error::Io`]; a file of that name that was there before is then unchanged. [`Error::DamagedIndex`] where rows are
 /// mapped from a file that is damaged.
 pub(crate) fn save(
-    path: &Path,
+    folder: &Path,
     segment: &Segment,
-    keys: &[i64],
-    key_nodes: &[u32],
-    stamp: &Stamp,
-) -> Result<()> {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let staged = path.with_file_name(format!(".{name}.{}.new", std::process::id()));
-    let failed = |error| Error::io(path, error);
+    keys: &Keys<'_>,
+    name: impl FnOnce(&str) -> PathBuf,
+) -> Result<String> {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    let staged = folder.join(format!(".{}-{count}{STAGED}", std::process::id()));
+    let failed = |error| Error::io(&staged, error);
     let written = (|| {
         let file = File::create(&staged).map_err(failed)?;
         let mut out = BufWriter::with_capacity(1 << 20, Limited::new(file));
-        write(&mut out, segment, keys, key_nodes, stamp, path)?;
+        let header = write(&mut out, segment, keys, &staged)?;
         let file = out.into_inner().map_err(|error| failed(error.into_error()))?.file;
         file.sync_all().map_err(failed)?;
-        fs::rename(&staged, path).map_err(failed)?;
-        sync_folder(path).map_err(failed)
+        let id = header.id();
+        let path = name(&id);
+        fs::rename(&staged, &path).map_err(|error| Error::io(&path, error))?;
+        sync_folder(folder).map_err(|error| Error::io(folder, error))?;
+        Ok(id)
     })();
     if written.is_err() {
         // What is left of it must not take the space that was missing.
@@ -41,36 +57,22 @@ pub(crate) fn save(
 }
 
 /// The new name is on the disk too.
-fn sync_folder(path: &Path) -> io::Result<()> {
+fn sync_folder(folder: &Path) -> io::Result<()> {
     #[cfg(unix)]
-    if let Some(folder) = path.parent() {
-        let folder = if folder.as_os_str().is_empty() {
-            Path::new(".")
-        } else {
-            folder
-        };
-        File::open(folder)?.sync_all()?;
-    }
+    File::open(folder)?.sync_all()?;
     #[cfg(not(unix))]
-    let _ = path;
+    let _ = folder;
     Ok(())
 }
 
-fn write(
-    out: &mut (impl Write + Seek),
-    segment: &Segment,
-    keys: &[i64],
-    key_nodes: &[u32],
-    stamp: &Stamp,
-    path: &Path,
-) -> Result<()> {
+fn write(out: &mut (impl Write + Seek), segment: &Segment, keys: &Keys<'_>, path: &Path) -> Result<Header> {
     let codes = &segment.codes;
     let layers = segment.graph.as_ref().map(|graph| &graph.layers);
     let mut header = Header {
         metric: codes.metric,
         dim: codes.dim as u64,
         nodes: codes.len() as u64,
-        keys: keys.len() as u64,
+        keys: keys.keys.len() as u64,
         longest: codes.longest,
         m: layers.map_or(0, |layers| layers.m as u32),
         entry: layers.map_or(0, |layers| layers.entry),
@@ -81,7 +83,7 @@ fn write(
             .unwrap_or(0) as u64,
         upper: layers.map_or(0, |layers| layers.upper.len() as u64),
         orphans: layers.map_or(0, |layers| layers.orphans.len() as u64),
-        stamp: stamp.clone(),
+        stamp: keys.stamp.clone(),
         sums: [0; 32],
     };
     let mut writer = Parts {
@@ -93,8 +95,8 @@ fn write(
         path,
     };
     writer.start()?;
-    writer.part(Part::Keys, keys)?;
-    writer.part(Part::KeyNodes, key_nodes)?;
+    writer.part(Part::Keys, keys.keys)?;
+    writer.part(Part::KeyNodes, keys.nodes)?;
     writer.part(Part::Scales, &codes.scales)?;
     writer.part(Part::Errors, &codes.errors)?;
     writer.part(Part::Extras, &codes.extras)?;
@@ -110,7 +112,8 @@ fn write(
     out.seek(SeekFrom::Start(0)).map_err(failed)?;
     out.write_all(&header.to_bytes()).map_err(failed)?;
     out.write_all(&table).map_err(failed)?;
-    out.flush().map_err(failed)
+    out.flush().map_err(failed)?;
+    Ok(header)
 }
 
 /// Parts on their way into a file.

@@ -75,17 +75,6 @@ impl ExactIndex {
         accepted
     }
 
-    /// Appends a vector of another index of the same metric and dimension as it is kept there, bit for bit.
-    pub(crate) fn push_row(&mut self, other: &Self, slot: u32) {
-        let row = slot as usize * other.dim..(slot as usize + 1) * other.dim;
-        self.data.extend_from_slice(&other.data[row]);
-    }
-
-    /// Makes room for so many more vectors.
-    pub(crate) fn reserve(&mut self, vectors: usize) {
-        self.data.reserve_exact(vectors * self.dim);
-    }
-
     /// Components of a vector.
     pub fn dim(&self) -> usize {
         self.dim

@@ -20,13 +20,12 @@ pub use exact::ExactIndex;
 #[cfg(test)]
 pub(crate) use file::limit_writing;
 pub(crate) use file::{Keys, STAGED, Stamp, open as open_file, save as save_file};
-pub(crate) use graph::Layers;
 pub use graph::{GraphEvent, GraphOptions};
 pub use graph_index::GraphIndex;
 pub use lexical::{Language, LexicalEntry, LexicalIndex, LexicalOptions};
 pub use plan::{Found, Plan, PlanOptions};
 pub(crate) use rows::accept;
 pub(crate) use segment::Segment;
-pub(crate) use slots::{SlotMap, Unique};
+pub(crate) use slots::{NO_NODE, SlotMap, Unique};
 pub(crate) use snapshot::{Snapshot, Walkers};
 pub use vector_index::{Metric, Neighbor, SlotSet, VectorIndex};

@@ -40,19 +40,6 @@ impl Rows {
         }
     }
 
-    /// Components of a row.
-    pub(crate) fn dim(&self) -> usize {
-        self.dim
-    }
-
-    /// Number of rows.
-    pub(crate) fn len(&self) -> usize {
-        match &self.data {
-            Data::Owned(data) => data.len().checked_div(self.dim).unwrap_or(0),
-            Data::Mapped(rows) => rows.len(),
-        }
-    }
-
     /// A row.
     ///
     /// # Errors

@@ -15,7 +15,7 @@ const MEASURED_K: usize = 10;
 /// Queries by which it is measured.
 const MEASURED_QUERIES: usize = 200;
 /// How far such a query lies from a member, as a share of the distance of that one's [`MEASURED_K`]-th neighbour.
-const NOISE: f32 = 0.5;
+const NOISE: f32 = 1.0;
 /// Nodes kept that are tried.
 const EFS: [usize; 20] = [
     10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 64, 80, 96, 128, 160, 192, 256, 384, 512, 1024,

@@ -131,10 +131,18 @@ impl Unique {
     }
 }
 
-/// FNV-1a over words of 32 bits; two vectors of the same hash are compared.
+/// FNV-1a over words of 32 bits, in lanes; two vectors of the same hash are compared.
 fn hash(vector: &[f32]) -> u64 {
-    vector.iter().fold(0xcbf2_9ce4_8422_2325, |hash, x| {
-        let mixed = (hash ^ u64::from(x.to_bits())).wrapping_mul(0x0000_0100_0000_01b3);
+    const LANES: usize = 8;
+    let mix = |hash: u64, bits: u64| {
+        let mixed = (hash ^ bits).wrapping_mul(0x0000_0100_0000_01b3);
         mixed ^ mixed >> 32
-    })
+    };
+    let mut lanes = [0xcbf2_9ce4_8422_2325u64; LANES];
+    for part in vector.chunks(LANES) {
+        for (lane, x) in lanes.iter_mut().zip(part) {
+            *lane = mix(*lane, u64::from(x.to_bits()));
+        }
+    }
+    lanes.into_iter().fold(vector.len() as u64, mix)
 }

@@ -89,12 +89,12 @@ impl Snapshot {
         options: &PlanOptions,
     ) -> Result<Found> {
         let query = self.prepare(query)?;
-        let matches = allowed.map(|allowed| self.matches(allowed));
+        let allowed = allowed.map(|allowed| (allowed, allowed.count_below(self.slots.len())));
         let search = Search {
             snapshot: self,
             query: &query,
-            top_k: top_k.min(matches.as_ref().map_or(self.slots.len(), Vec::len)),
-            allowed: allowed.zip(matches.as_deref()),
+            top_k: top_k.min(allowed.map_or(self.slots.len(), |(_, matches)| matches)),
+            allowed,
         };
         search.run(options)
     }
@@ -175,19 +175,9 @@ impl Snapshot {
 
     /// The graph and the nodes that a walk for ten neighbours keeps, where walking is the way.
     fn graph(&self, options: &PlanOptions) -> Option<(&Graph, usize)> {
-        let graph = self
-            .main
-            .graph
-            .as_ref()
-            .filter(|_| self.main.len() >= options.graph_from)?;
+        let is_large = self.main.len() >= options.graph_from.max(1);
+        let graph = self.main.graph.as_ref().filter(|_| is_large)?;
         Some((graph, options.ef_search.or(graph.ef_search)?))
-    }
-
-    fn matches(&self, allowed: &SlotSet) -> Vec<u32> {
-        allowed
-            .iter()
-            .take_while(|slot| (*slot as usize) < self.slots.len())
-            .collect()
     }
 
     /// Compares all nodes with up to [`QUERIES`] queries.
@@ -235,8 +225,8 @@ struct Search<'a> {
     query: &'a Prepared,
     /// At most as many as there are.
     top_k: usize,
-    /// The allowed slots, as a set and in order.
-    allowed: Option<(&'a SlotSet, &'a [u32])>,
+    /// The allowed slots, and how many they are.
+    allowed: Option<(&'a SlotSet, usize)>,
 }
 
 impl Search<'_> {
@@ -254,9 +244,9 @@ impl Search<'_> {
         let graph = graph.map(|(graph, ef)| (graph, ef_for(ef, self.top_k)));
         match (graph, self.allowed) {
             (None, None) => self.compare_all(),
-            (None, Some((_, matches))) => self.compare(matches),
-            (Some((_, ef)), Some((_, matches))) if are_few(matches.len(), snapshot.slots.nodes(), ef) => {
-                self.compare(matches)
+            (None, Some((allowed, _))) => self.compare(allowed),
+            (Some((_, ef)), Some((allowed, matches))) if are_few(matches, snapshot.slots.nodes(), ef) => {
+                self.compare(allowed)
             }
             (Some((graph, ef)), _) => self.walk(graph, ef),
         }
@@ -264,23 +254,28 @@ impl Search<'_> {
 
     /// Compares everything that is allowed.
     fn compare_all(&self) -> Result<Found> {
-        if let Some((_, matches)) = self.allowed {
-            return self.compare(matches);
+        if let Some((allowed, _)) = self.allowed {
+            return self.compare(allowed);
         }
         let mut found = self.snapshot.scan(&[self.query], self.top_k)?;
         Ok(found.swap_remove(0))
     }
 
     /// Compares the matches.
-    fn compare(&self, matches: &[u32]) -> Result<Found> {
+    fn compare(&self, allowed: &SlotSet) -> Result<Found> {
         let snapshot = self.snapshot;
+        let matches: Vec<u32> = allowed
+            .iter()
+            .take_while(|slot| (*slot as usize) < snapshot.slots.len())
+            .collect();
+        let compared = matches.len();
         let first = snapshot.main.len() as u32;
         let mut best = Best::new(self.top_k);
         let mut scored = 0;
         let in_main = |slot: &u32| snapshot.slots.node(*slot) < first;
         let (old, new): (Vec<u32>, Vec<u32>) = match snapshot.delta.len() {
-            0 => (matches.to_vec(), Vec::new()),
-            _ => matches.iter().copied().partition(in_main),
+            0 => (matches, Vec::new()),
+            _ => matches.into_iter().partition(in_main),
         };
         for (segment, slots, first) in [(&snapshot.main, old, 0), (&snapshot.delta, new, first)] {
             let mut sieve = Sieve::new(self.top_k);
@@ -293,7 +288,7 @@ impl Search<'_> {
         Ok(Found {
             neighbors: best.into_sorted(),
             plan: Plan::Matches,
-            compared: matches.len(),
+            compared,
             scored,
         })
     }
@@ -307,7 +302,7 @@ impl Search<'_> {
         let found = match (self.allowed, snapshot.slots.has_dead()) {
             (None, false) => Some(main.walk(graph, &mut walker, self.query, ef)),
             _ => {
-                let most = self.allowed.map_or(main.len(), |(_, matches)| matches.len());
+                let most = self.allowed.map_or(main.len(), |(_, matches)| matches);
                 let admits = |node: u32| snapshot.slots.admits(node, allowed);
                 main.walk_among(graph, &mut walker, self.query, (ef, most), admits)
             }

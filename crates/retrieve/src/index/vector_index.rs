@@ -81,6 +81,16 @@ impl SlotSet {
         self.len == 0
     }
 
+    /// Number of slots below `len`.
+    pub(crate) fn count_below(&self, len: usize) -> usize {
+        let whole = self.words.iter().take(len / 64).map(|word| word.count_ones());
+        let last = self
+            .words
+            .get(len / 64)
+            .map_or(0, |word| (word & ((1 << (len % 64)) - 1)).count_ones());
+        (whole.sum::<u32>() + last) as usize
+    }
+
     /// The slots in ascending order.
     pub fn iter(&self) -> impl Iterator<Item = u32> + '_ {
         self.words.iter().enumerate().flat_map(|(i, &word)| {
@@ -148,6 +158,10 @@ mod tests {
         let set: SlotSet = [3, 64, 3, 200].into_iter().collect();
         assert_eq!(set.iter().collect::<Vec<_>>(), [3, 64, 200]);
         assert_eq!(set.len(), 3);
+        assert_eq!(
+            [0, 3, 4, 64, 65, 300].map(|len| set.count_below(len)),
+            [0, 0, 1, 1, 2, 3]
+        );
         assert!(set.contains(64) && !set.contains(65) && !set.contains(100_000));
     }
 }

@@ -26,6 +26,8 @@ const EXTENSION: &str = ".index";
 #[derive(Debug)]
 pub(super) struct Attached {
     id: String,
+    /// The store's generation of vectors.
+    generation: i64,
     segment: Arc<Segment>,
     /// Numbers of chunks, ascending, and the node of each.
     chunks: Vec<i64>,
@@ -83,7 +85,8 @@ impl DerivedVectors {
             return Ok(None);
         };
         let mut state = self.lock();
-        if let Some(current) = state.current.as_ref().filter(|current| current.id == id) {
+        let is_wanted = |current: &&Arc<Attached>| current.id == id && current.generation == generation.id;
+        if let Some(current) = state.current.as_ref().filter(is_wanted) {
             return Ok(Some(Arc::clone(current)));
         }
         let Some(folder) = self.folder.as_ref().filter(|_| !state.refused.contains(&id)) else {
@@ -122,7 +125,8 @@ impl DerivedVectors {
     ) -> Result<Attached> {
         let Some(folder) = &self.folder else {
             return Ok(Attached {
-                id: format!("memory-{seq}"),
+                id: format!("memory-{}-{seq}", generation.id),
+                generation: generation.id,
                 segment: Arc::new(segment),
                 chunks,
                 nodes,
@@ -192,6 +196,7 @@ fn open(path: &Path, id: &str, generation: &Generation, seq: i64) -> Result<Atta
     match is_ours {
         true => Ok(Attached {
             id: stored.id,
+            generation: generation.id,
             segment: Arc::new(stored.segment),
             chunks: stored.keys,
             nodes: stored.key_nodes,

@@ -6,7 +6,7 @@ use super::attached::FACT;
 use super::base::Base;
 use super::view::View;
 use crate::error::{Error, Result};
-use crate::index::{GraphOptions, Layers, PlanOptions, Segment};
+use crate::index::{GraphOptions, NO_NODE, PlanOptions, Segment, Unique};
 use crate::store::{Generation, meta};
 
 /// Vectors beside the linked ones that are worth a merge at least, and as a share of these.
@@ -112,27 +112,28 @@ fn merge_view(
     // Few deleted ones stay as nodes that are walked over, so that the links of the others serve on.
     let keeps_nodes = dead * DEAD_SHARE <= main.len();
     let is_kept = |node: u32| keeps_nodes && (node as usize) < main.len() || !slots.slots(node).is_empty();
-    let mut rows = Vec::new();
-    let mut places = vec![u32::MAX; slots.nodes()];
-    let mut count = 0;
+    let mut unique = Unique::new(generation.dim);
+    let mut places = vec![NO_NODE; slots.nodes()];
+    let mut kept = 0;
     for node in (0..slots.nodes() as u32).filter(|node| is_kept(*node)) {
         let row = match (node as usize).checked_sub(main.len()) {
             None => main.rows.row(node)?,
             Some(node) => delta.rows.row(node as u32)?,
         };
-        rows.extend_from_slice(row);
-        places[node as usize] = count;
-        count += 1;
+        places[node as usize] = unique.insert(row);
+        if (node as usize) < main.len() {
+            kept = unique.len();
+        }
     }
-    let mut segment = Segment::new(generation.metric, generation.dim, rows);
+    let mut segment = Segment::new(generation.metric, generation.dim, unique.into_data());
     if wants_links {
-        let older: Option<Layers> = main.graph.as_ref().map(|graph| graph.layers.clone());
-        segment.link(older.filter(|_| keeps_nodes), &options.graph)?;
+        let older = main.graph.as_ref().filter(|_| keeps_nodes && kept == main.len());
+        segment.link(older.map(|graph| graph.layers.clone()), &options.graph)?;
     }
     let report = MergeReport {
         vectors: segment.len(),
-        added: delta.len(),
-        removed: if keeps_nodes { 0 } else { dead },
+        added: segment.len() - kept,
+        removed: main.len() - kept,
         is_linked: segment.graph.is_some(),
     };
     let mut keyed: Vec<(i64, u32)> = view

@@ -41,7 +41,6 @@ struct Inner {
     path: PathBuf,
     map: Mmap,
     dim: usize,
-    rows: usize,
     /// Where the rows begin.
     at: usize,
     block_rows: usize,
@@ -61,7 +60,6 @@ impl MappedRows {
     ) -> Self {
         Self(Arc::new(Inner {
             path: path.to_owned(),
-            rows: map.len().saturating_sub(at) / (dim * 4),
             map,
             dim,
             at,
@@ -69,11 +67,6 @@ impl MappedRows {
             states: sums.iter().map(|_| AtomicU8::new(UNKNOWN)).collect(),
             sums,
         }))
-    }
-
-    /// Number of rows.
-    pub(crate) fn len(&self) -> usize {
-        self.0.rows
     }
 
     /// A row.

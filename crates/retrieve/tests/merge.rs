@@ -79,7 +79,10 @@ fn everything_is_found_before_and_after_a_merge_and_beside_it() {
         assert_answers(&kb, (10..260).map(document));
         let report = merge(&kb);
         // Their other passages have vectors that were there, and some of these hashes are equal.
-        assert!((40..=60).contains(&report.added) && report.removed == 0, "{report:?}");
+        assert!(
+            (40..=60).contains(&report.added) && report.removed == 0,
+            "{report:?}"
+        );
         assert_answers(&kb, (10..260).map(document));
         // Many deleted ones are left out.
         kb.remove((10..150).map(|i| format!("{i:04}"))).unwrap();

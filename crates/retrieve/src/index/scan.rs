@@ -31,6 +31,12 @@ fn ordered(x: f32) -> u32 {
     }
 }
 
+/// Whether what a vector has at most is not enough; what is no number may be.
+#[inline(always)]
+fn is_below(most: f32, floor: f32) -> bool {
+    most < floor
+}
+
 /// What may be among the `top_k` nearest.
 #[derive(Debug)]
 pub(crate) struct Sieve {
@@ -57,7 +63,7 @@ impl Sieve {
     #[inline]
     pub(crate) fn offer(&mut self, id: u32, similarity: f32, bound: f32) {
         let most = similarity + bound;
-        if most < self.floor {
+        if is_below(most, self.floor) {
             return;
         }
         self.candidates.push((most, id));
@@ -78,7 +84,7 @@ impl Sieve {
         }
         if self.candidates.len() == CROWD + self.top_k {
             let floor = self.floor;
-            self.candidates.retain(|(most, _)| !(*most < floor));
+            self.candidates.retain(|(most, _)| !is_below(*most, floor));
         }
     }
 
@@ -118,7 +124,7 @@ impl Sieve {
         const AHEAD: usize = 3;
         let floor = self.floor;
         let mut candidates = self.candidates;
-        candidates.retain(|(most, _)| !(*most < floor));
+        candidates.retain(|(most, _)| !is_below(*most, floor));
         candidates.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
         for (count, (most, id)) in candidates.iter().enumerate() {
             if let Some(floor) = best.floor()
@@ -165,8 +171,7 @@ pub(crate) fn sift(
             let most = &mut most[..count];
             reach(codes, query, start..end, sums, most);
             for (at, most) in most.iter().enumerate() {
-                // Also where it is no number.
-                if !(*most < sieve.floor) {
+                if !is_below(*most, sieve.floor) {
                     let node = (start + at) as u32;
                     if admits(node) {
                         let similarity = codes.similarity(&query.coded, node, sums[at]);

@@ -11,7 +11,7 @@ use crate::{Mode, Retriever};
 #[test]
 fn a_merge_without_room_leaves_the_base_as_it_was() {
     let folder = tempfile::tempdir().unwrap();
-    let plan = PlanOptions::default().with_graph_from(0);
+    let plan = PlanOptions::default().with_graph_from(0).with_ef_search(1000);
     let kb = KnowledgeBase::open(folder.path())
         .unwrap()
         .with_embedder(HashingEmbedder::new(32))

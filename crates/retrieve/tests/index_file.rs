@@ -107,7 +107,7 @@ fn no_flipped_bit_makes_a_wrong_answer() {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         // A third of the flips fall into the first kilobytes, where the sizes stand.
         let span = if case % 3 == 0 { 4096 } else { whole.len() };
-        let at = (u64::from(state) * span as u64 >> 32) as usize;
+        let at = ((u64::from(state) * span as u64) >> 32) as usize;
         let mut bytes = whole.clone();
         bytes[at] ^= 1 << (case % 8);
         fs::write(&path, &bytes).unwrap();

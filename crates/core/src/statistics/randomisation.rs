@@ -100,7 +100,11 @@ fn signed(differences: &[f64], mut bits: impl FnMut() -> u64) -> f64 {
     for differences in differences.chunks(64) {
         let signs = bits();
         for (at, difference) in differences.iter().enumerate() {
-            sum += if signs >> at & 1 == 1 { -difference } else { *difference };
+            sum += if signs >> at & 1 == 1 {
+                -difference
+            } else {
+                *difference
+            };
         }
     }
     sum
@@ -115,16 +119,32 @@ mod tests {
     #[test]
     fn exact_values_equal_those_of_scipy() {
         for (first, second, expected) in SCIPY {
-            let p = RandomisationTest::default().p_value(first, second).expect("pairs");
+            let p = RandomisationTest::default()
+                .p_value(first, second)
+                .expect("pairs");
             assert!((p - expected).abs() < 1e-12, "{p} instead of {expected}");
         }
     }
 
     const SCIPY: &[(&[f64], &[f64], f64)] = &[
         (&[0.62, 0.74, 0.8], &[0.75, 0.59, 0.74], 0.75),
-        (&[0.03, 0.47, 0.94, 0.65, 0.9, 0.11], &[0.38, 0.2, 0.44, 0.46, 0.01, 0.17], 0.25),
-        (&[0.28, 0.92, 0.77, 0.16, 0.8, 0.14, 0.62, 0.13, 0.0, 0.87], &[0.17, 0.17, 0.79, 0.16, 0.23, 0.77, 0.43, 0.13, 0.16, 0.75], 0.4140625),
-        (&[0.69, 0.97, 0.89, 0.3, 0.36, 0.17, 0.15, 0.07, 0.3, 0.6, 0.0, 0.68], &[0.27, 0.25, 0.65, 0.38, 0.25, 0.38, 0.56, 0.05, 0.78, 0.02, 0.6, 0.68], 0.8310546875),
+        (
+            &[0.03, 0.47, 0.94, 0.65, 0.9, 0.11],
+            &[0.38, 0.2, 0.44, 0.46, 0.01, 0.17],
+            0.25,
+        ),
+        (
+            &[0.28, 0.92, 0.77, 0.16, 0.8, 0.14, 0.62, 0.13, 0.0, 0.87],
+            &[0.17, 0.17, 0.79, 0.16, 0.23, 0.77, 0.43, 0.13, 0.16, 0.75],
+            0.4140625,
+        ),
+        (
+            &[0.69, 0.97, 0.89, 0.3, 0.36, 0.17, 0.15, 0.07, 0.3, 0.6, 0.0, 0.68],
+            &[
+                0.27, 0.25, 0.65, 0.38, 0.25, 0.38, 0.56, 0.05, 0.78, 0.02, 0.6, 0.68,
+            ],
+            0.8310546875,
+        ),
     ];
 
     #[test]
@@ -132,7 +152,9 @@ mod tests {
         // Once with 16 pairs, once with a seventeenth that changes next to nothing.
         let first: Vec<f64> = (0..16).map(|i| f64::from(i * 7 % 11) / 10.0).collect();
         let second: Vec<f64> = (0..16).map(|i| f64::from(i * 5 % 13) / 12.0 - 0.15).collect();
-        let exact = RandomisationTest::default().p_value(&first, &second).expect("pairs");
+        let exact = RandomisationTest::default()
+            .p_value(&first, &second)
+            .expect("pairs");
         let with = |value: f64, values: &[f64]| values.iter().copied().chain([value]).collect::<Vec<_>>();
         let near = RandomisationTest::default()
             .p_value(&with(1e-9, &first), &with(0.0, &second))
@@ -155,8 +177,15 @@ mod tests {
     #[test]
     fn bad_input_is_refused() {
         let test = RandomisationTest::default();
-        for (first, second) in [(&[][..], &[][..]), (&[1.0][..], &[][..]), (&[f64::NAN][..], &[1.0][..])] {
-            assert!(matches!(test.p_value(first, second), Err(Error::InvalidArgument { .. })));
+        for (first, second) in [
+            (&[][..], &[][..]),
+            (&[1.0][..], &[][..]),
+            (&[f64::NAN][..], &[1.0][..]),
+        ] {
+            assert!(matches!(
+                test.p_value(first, second),
+                Err(Error::InvalidArgument { .. })
+            ));
         }
         assert!(test.with_permutations(3).is_err());
     }

@@ -312,6 +312,20 @@ impl Args {
         if self.resume && self.plan {
             return Err("--plan runs nothing that --resume could go on with".into());
         }
+        if let Some(file) = &self.predictions {
+            if !matches!(self.task, Task::Classify | Task::Tag | Task::Qa) {
+                return Err(
+                    format!("--predictions: {} has none; classify, tag and qa have", self.task).into(),
+                );
+            }
+            if file.exists() {
+                return Err(format!("--predictions: {} exists; name another file", file.display()).into());
+            }
+            let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
+            if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
+                return Err(format!("--predictions: there is no folder {}", folder.display()).into());
+            }
+        }
         Ok(())
     }
 

@@ -3,9 +3,9 @@
 use std::error::Error;
 use std::path::Path;
 
-use ragtune::train::data::{Cleaning, Dataset, Sample};
+use ragtune::train::data::{Cleaning, Dataset, Record, Sample};
 use ragtune::train::doctor::{Diagnosis, Encoding, Inputs, Settings, Subject};
-use ragtune::train::encode::{EncodeReport, Limits};
+use ragtune::train::encode::{EncodeReport, EncodedSet, Limits};
 use ragtune::train::tuning::Tuning;
 
 use super::args::Args;
@@ -55,6 +55,28 @@ pub fn sets<R: Sample + Sync + Clone>(
         }
     };
     Ok(Sets { train, valid, test })
+}
+
+/// The examples of a set to measure by, which may be empty; what was cut or left out is said, because scores are of the rest.
+///
+/// # Errors
+/// Those of encoding.
+pub fn encoded<R, T>(
+    args: &Args,
+    name: &str,
+    set: &Dataset<R>,
+    encode: impl Fn(&Dataset<R>) -> ragtune::train::Result<EncodedSet<T>>,
+) -> Result<Vec<Record<T>>, Box<dyn Error>> {
+    if set.is_empty() {
+        return Ok(Vec::new());
+    }
+    let EncodedSet { items, report, .. } = encode(set)?;
+    let said = format!("{name} set: {report}");
+    match args.json && report.truncated + report.too_long.len() + report.without_target.len() > 0 {
+        true => output::note!("{said}"),
+        false => args.say(&said)?,
+    }
+    Ok(items)
 }
 
 /// The sets that there are, for the doctor.

@@ -1,5 +1,6 @@
 //! Encoders with heads: classes of texts, tags of words, answers in passages, relevance of passages; and sentence encoders.
 
+use std::collections::BTreeSet;
 use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,8 +11,8 @@ use ragtune::core::models::{
 };
 use ragtune::core::weights::FloatType;
 use ragtune::train::data::{
-    Dataset, JudgedColumns, LabelMap, Labelled, PairColumns, Record, Tagged, judged as judged_files,
-    labelled, pairs as pair_files, questions as question_files, tags,
+    Dataset, JudgedColumns, LabelMap, Labelled, PairColumns, Question, Record, Tagged,
+    judged as judged_files, labelled, pairs as pair_files, questions as question_files, tags,
 };
 use ragtune::train::doctor::{self, Inputs};
 use ragtune::train::encode::{self, EncodeReport, EncodedSet, Limits, TextEncoder, WindowLimits};
@@ -66,8 +67,8 @@ pub fn classify(args: &Args) -> Outcome {
     let prepared = Prepared {
         notes: vec![train.report.to_string()],
         train: train.items,
-        valid: optional(&sets.valid, encode)?,
-        test: optional(&sets.test, encode)?,
+        valid: data::encoded(args, "validation", &sets.valid, encode)?,
+        test: data::encoded(args, "test", &sets.test, encode)?,
         save: |args, task: &Classification, set, form, folder| {
             save(args, set, form, folder, |stack| {
                 Ok(task.model().save(folder, stack, FloatType::F32)?)
@@ -104,8 +105,8 @@ pub fn tag(args: &Args) -> Outcome {
     let prepared = Prepared {
         notes: vec![train.report.to_string()],
         train: train.items,
-        valid: optional(&sets.valid, encode)?,
-        test: optional(&sets.test, encode)?,
+        valid: data::encoded(args, "validation", &sets.valid, encode)?,
+        test: data::encoded(args, "test", &sets.test, encode)?,
         save: |args, task: &Tagging, set, form, folder| {
             save(args, set, form, folder, |stack| {
                 Ok(task.model().save(folder, stack, FloatType::F32)?)
@@ -145,15 +146,26 @@ pub fn questions(args: &Args) -> Outcome {
     let tokenizer = Arc::clone(model.tokenizer());
     let encoder = TextEncoder::new(&tokenizer)?;
     // Questions are numbered through all sets, so that the windows of one are told from those of another.
-    let offset = |set: &Dataset<_>, first: usize| -> Result<Vec<Record<encode::Window>>, Box<dyn Error>> {
-        let mut windows = match set.is_empty() {
-            true => Vec::new(),
-            false => encoder.questions(set, windows)?.items,
-        };
-        windows
+    let offset = |name: &str,
+                  set: &Dataset<Question>,
+                  first: usize|
+     -> Result<Vec<Record<encode::Window>>, Box<dyn Error>> {
+        let mut encoded = data::encoded(args, name, set, |set| encoder.questions(set, windows))?;
+        // An answer that stands in no window as a whole cannot be found, and counts as not found.
+        let asked: BTreeSet<usize> = encoded.iter().map(|window| window.value.question).collect();
+        for number in (0..set.len()).filter(|number| !asked.contains(number)) {
+            let mut alone = set.select(&[number]);
+            alone.records[0].value.answers.clear();
+            let mut unanswered = encoder.questions(&alone, windows)?.items;
+            unanswered
+                .iter_mut()
+                .for_each(|window| window.value.question = number);
+            encoded.extend(unanswered);
+        }
+        encoded
             .iter_mut()
             .for_each(|window| window.value.question += first);
-        Ok(windows)
+        Ok(encoded)
     };
     let mut train = encoder.questions(&sets.train, windows)?;
     if let Some(most) = args.empty_windows {
@@ -165,8 +177,8 @@ pub fn questions(args: &Args) -> Outcome {
     let held_out = sets.valid.values().chain(sets.test.values()).cloned();
     let prepared = Prepared {
         notes: vec![train.report.to_string()],
-        valid: offset(&sets.valid, 0)?,
-        test: offset(&sets.test, sets.valid.len())?,
+        valid: offset("validation", &sets.valid, 0)?,
+        test: offset("test", &sets.test, sets.valid.len())?,
         train: train.items,
         save: |args, task: &SpanExtraction, set, form, folder| {
             save(args, set, form, folder, |stack| {
@@ -198,8 +210,8 @@ pub fn rerank(args: &Args) -> Outcome {
     let prepared = Prepared {
         notes: vec![train.report.to_string()],
         train: train.items,
-        valid: optional(&sets.valid, encode)?,
-        test: optional(&sets.test, encode)?,
+        valid: data::encoded(args, "validation", &sets.valid, encode)?,
+        test: data::encoded(args, "test", &sets.test, encode)?,
         save: |args, task: &RelevanceRanking, set, form, folder| {
             save(args, set, form, folder, |stack| {
                 Ok(task.model().save(folder, stack, FloatType::F32)?)
@@ -236,8 +248,8 @@ pub fn embed(args: &Args) -> Outcome {
     let prepared = Prepared {
         notes: vec![train.report.to_string()],
         train: train.items,
-        valid: optional(&sets.valid, encode)?,
-        test: optional(&sets.test, encode)?,
+        valid: data::encoded(args, "validation", &sets.valid, encode)?,
+        test: data::encoded(args, "test", &sets.test, encode)?,
         save: |args, task: &EmbeddingRanking, set, form, folder| {
             save(args, set, form, folder, |stack| {
                 Ok(task.model().save(folder, stack, FloatType::F32)?)
@@ -283,17 +295,6 @@ fn examine<R: Examined>(
         .with_encoding(data::encoding(report, limits))
         .with_settings(data::settings(args, &args.tuning(), report.items, coupled));
     data::heed(args, &doctor::examine(&inputs))
-}
-
-/// The examples of a set that may be empty.
-fn optional<R, T>(
-    set: &Dataset<R>,
-    encode: impl Fn(&Dataset<R>) -> ragtune::train::Result<EncodedSet<T>>,
-) -> Result<Vec<Record<T>>, Box<dyn Error>> {
-    match set.is_empty() {
-        true => Ok(Vec::new()),
-        false => Ok(encode(set)?.items),
-    }
 }
 
 /// Writes an adapter in PEFT's form, or the model with the trained weights in it.

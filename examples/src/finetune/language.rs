@@ -100,8 +100,8 @@ pub fn preferences(args: &Args) -> Outcome {
     data::heed(args, &doctor::examine(&inputs))?;
     let prepared = Prepared {
         train: train.items,
-        valid: optional(&sets.valid, encode)?,
-        test: optional(&sets.test, encode)?,
+        valid: data::encoded(args, "validation", &sets.valid, encode)?,
+        test: data::encoded(args, "test", &sets.test, encode)?,
         notes,
         save,
         merges: false,
@@ -132,8 +132,8 @@ fn learn<R: Examined>(
     data::heed(args, &doctor::examine(&inputs))?;
     let prepared = Prepared {
         train: train.items,
-        valid: optional(&sets.valid, &encode)?,
-        test: optional(&sets.test, &encode)?,
+        valid: data::encoded(args, "validation", &sets.valid, &encode)?,
+        test: data::encoded(args, "test", &sets.test, &encode)?,
         notes,
         save,
         merges: false,
@@ -168,17 +168,6 @@ fn with_prompt(args: &Args, lm: &CausalLm) -> Result<Args, Box<dyn Error>> {
         prompt_ids: ids,
         ..args.clone()
     })
-}
-
-/// The examples of a set that may be empty.
-fn optional<R, T>(
-    set: &Dataset<R>,
-    encode: impl Fn(&Dataset<R>) -> ragtune::train::Result<EncodedSet<T>>,
-) -> Result<Vec<ragtune::train::data::Record<T>>, Box<dyn Error>> {
-    match set.is_empty() {
-        true => Ok(Vec::new()),
-        false => Ok(encode(set)?.items),
-    }
 }
 
 /// Shows examples with their trained tokens in green.

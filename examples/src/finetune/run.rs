@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
@@ -132,7 +133,15 @@ pub fn run<O: Objective>(args: &Args, prepared: Prepared<O>) -> Outcome {
     };
     let (valid_scores, test_scores) = (scores(&valid)?, scores(&test)?);
     if let Some(file) = &args.predictions {
-        predictions(file, &objective.predictions(&test, &adapters)?)?;
+        let mut shown = objective.predictions(&test, &adapters)?;
+        if shown.len() == test.len() {
+            for (one, example) in shown.iter_mut().zip(&test) {
+                if let (Some(one), Some(origin)) = (one.as_object_mut(), objective.origin(example)) {
+                    one.insert("line".to_owned(), json!(origin.line));
+                }
+            }
+        }
+        predictions(file, &shown)?;
     }
     // 3. The files.
     fs::create_dir_all(&args.out)?;
@@ -222,7 +231,7 @@ fn print(args: &Args, found: &Found<'_>, written: &[PathBuf], curves: &Path, loa
             "predicted_peak_bytes": found.predicted,
             "valid": numbers(found.valid),
             "test": numbers(found.test),
-            "out": written[0],
+            "out": written[0].display().to_string(),
         });
         if let (Some(report), Some(object)) = (found.search, object.as_object_mut()) {
             object.insert("search".to_owned(), report.to_json());
@@ -260,7 +269,8 @@ fn print(args: &Args, found: &Found<'_>, written: &[PathBuf], curves: &Path, loa
 /// Writes what was predicted, a JSON line each.
 fn predictions(file: &Path, predictions: &[Value]) -> Outcome {
     let lines: String = predictions.iter().map(|one| format!("{one}\n")).collect();
-    fs::write(file, lines).map_err(|error| format!("cannot write {}: {error}", file.display()))?;
+    let written = fs::File::create_new(file).and_then(|mut file| file.write_all(lines.as_bytes()));
+    written.map_err(|error| format!("cannot write {}: {error}", file.display()))?;
     Ok(())
 }
 
@@ -273,12 +283,15 @@ fn card(args: &Args, tuning: &Tuning, found: &Found<'_>, loads: &str, examples: 
         .with_seed(args.seed)
         .with_setting("task", args.task)
         .with_setting("examples", examples)
-        .with_setting("trained weights", found.trainable.count())
         .with_version("ragtune", env!("CARGO_PKG_VERSION"))
         .with_run(CardRun {
+            trainable: found.trainable.count() as u64,
+            total: found.trainable.total() as u64,
             steps: found.report.steps,
+            epochs: found.report.steps as f64 * (args.batch * args.accumulate) as f64
+                / examples.max(1) as f64,
             seconds: found.seconds,
-            ..CardRun::default()
+            peak_bytes: found.peak,
         })
         .with_snippet("rust", loads.replace("OUT", "."));
     if let Value::Object(settings) = tuning.to_json() {

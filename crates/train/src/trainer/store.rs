@@ -3,6 +3,7 @@
 //! ```text
 //! FOLDER/state-000120/state.json           position, history, settings, fingerprint of the data
 //! FOLDER/state-000120/state.safetensors    weights, both moments, the best weights
+//! FOLDER/state-000120/state.blake3         the checksum of state.json, which has that of the weights
 //! ```
 //!
 //! A state is written into a folder of another name, synced and renamed; only then the one before it is removed. So a
@@ -24,9 +25,10 @@ use crate::optimiser::{AdamW, AdamWOptions};
 use crate::tuning::Trainable;
 
 /// The layout of the files; another number is another layout.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const META: &str = "state.json";
 const WEIGHTS: &str = "state.safetensors";
+const CHECKSUM: &str = "state.blake3";
 /// Bytes whose multiple the header of safetensors is long.
 const ALIGNMENT: usize = 8;
 /// What stands in front of the step in a state's name.
@@ -115,11 +117,14 @@ impl Store {
                 path: path.clone(),
                 reason: source.to_string(),
             })?;
-            let at = partial.join(META);
-            let mut file = File::create(&at).map_err(io(&at))?;
-            file.write_all(&meta)
-                .and_then(|()| file.sync_all())
-                .map_err(io(&at))?;
+            let checksum = blake3::hash(&meta).to_hex();
+            for (name, bytes) in [(META, meta.as_slice()), (CHECKSUM, checksum.as_bytes())] {
+                let at = partial.join(name);
+                let mut file = File::create(&at).map_err(io(&at))?;
+                file.write_all(bytes)
+                    .and_then(|()| file.sync_all())
+                    .map_err(io(&at))?;
+            }
             fs::rename(&partial, &path).map_err(io(&path))?;
             sync_folder(&self.folder)
         })();
@@ -149,13 +154,16 @@ impl Store {
             let path = folder.join(name);
             fs::read(&path).map_err(|source| Error::io(path, source))
         };
-        let mut meta: Meta =
-            serde_json::from_slice(&read(META)?).map_err(|source| wrong(source.to_string()))?;
+        let text = read(META)?;
+        let mut meta: Meta = serde_json::from_slice(&text).map_err(|source| wrong(source.to_string()))?;
         if meta.version != VERSION {
             return Err(wrong(format!(
                 "its layout is version {}, this is {VERSION}",
                 meta.version
             )));
+        }
+        if read(CHECKSUM)? != blake3::hash(&text).to_hex().as_bytes() {
+            return Err(wrong(format!("{META} is damaged: its checksum is another")));
         }
         let differences = differences(&meta.settings, &reread(&self.settings));
         if !differences.is_empty() {

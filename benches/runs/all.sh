@@ -88,8 +88,8 @@ docs_rag() {
     "$python" "$here/prepare.py" pairs "$data/docs-rag" "$out/docs"
     run docs-rag --model "$encoder" --task embed --data "$out/docs/pairs.jsonl" --method full --lr 2e-5 --epochs 1 \
         --batch 32 --hard-negatives 2 --no-valid
-    "$evaluate" "$data/docs-rag" --embedder "$encoder" --json >"$out/docs-rag-before.json"
-    "$evaluate" "$data/docs-rag" --embedder "$out/docs-rag/model" --json >"$out/docs-rag-after.json"
+    "$evaluate" "$data/docs-rag" --embedder "$encoder" --save-runs "$out/docs-rag-before"
+    "$evaluate" "$data/docs-rag" --embedder "$out/docs-rag/model" --against "$out/docs-rag-before/dense.run"
 }
 
 for name in "${@:-banking77 sms wnut17 covid_qa shakespeare docs_rag}"; do

@@ -28,7 +28,7 @@ fn document(i: usize) -> Document {
         i % 17,
         i % 5
     );
-    Document::new(format!("{i:04}"), text).with_metadata("even", i64::from(i % 2 == 0))
+    Document::new(format!("{i:04}"), text).with_metadata("even", i64::from(i.is_multiple_of(2)))
 }
 
 fn plan_of(kb: &KnowledgeBase, plan: PlanOptions) -> Option<Plan> {

@@ -18,7 +18,7 @@ use crate::kernels;
 /// use ragtune_core::{device, nn::{Context, Dropout, Segments}};
 ///
 /// let dropout = Dropout::new("encoder.layer.0.output.dropout", 0.5);
-/// let x = Tensor::ones([1, 64], &device::cpu());
+/// let x = Tensor::<2>::ones([1, 64], &device::cpu());
 /// let context = Context::new(Segments::from_lengths([1]));
 /// assert_eq!(dropout.forward(x.clone(), &context).into_data(), x.clone().into_data());
 /// let training = context.with_dropout_key(7).with_model_dropout(true);

@@ -283,19 +283,19 @@ fn card(args: &Args, tuning: &Tuning, found: &Found<'_>, loads: &str, examples: 
         .with_seed(args.seed)
         .with_setting("task", args.task)
         .with_setting("examples", examples)
-        .with_version("ragtune", env!("CARGO_PKG_VERSION"))
         .with_run(CardRun {
             trainable: found.trainable.count() as u64,
             total: found.trainable.total() as u64,
             steps: found.report.steps,
-            epochs: found.report.steps as f64 * (args.batch * args.accumulate) as f64
-                / examples.max(1) as f64,
+            epochs: found.report.history.steps.last().map_or(0.0, |step| step.epoch),
             seconds: found.seconds,
             peak_bytes: found.peak,
         })
         .with_snippet("rust", loads.replace("OUT", "."));
     if let Value::Object(settings) = tuning.to_json() {
-        for (name, value) in settings.into_iter().filter(|(_, value)| !value.is_null()) {
+        // The card names the method itself.
+        let shown = |(name, value): &(String, Value)| name != "method" && !value.is_null();
+        for (name, value) in settings.into_iter().filter(shown) {
             card = card.with_setting(name, value);
         }
     }

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::document::Locator;
 use super::metadata::Metadata;
+use super::plan::Plan;
 use super::score::{ScoreKind, Scores};
 use super::span::Span;
 
@@ -62,6 +63,9 @@ pub struct ScoredChunk {
     pub scores: Scores,
     /// The kind that orders the list that the hit is in.
     pub ranked_by: ScoreKind,
+    /// How the vectors were searched that led to the hit; `None` where none were, or where it may not be told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<Plan>,
 }
 
 impl ScoredChunk {
@@ -71,6 +75,7 @@ impl ScoredChunk {
             chunk,
             scores: Scores::from([(kind.clone(), value)]),
             ranked_by: kind,
+            plan: None,
         }
     }
 

@@ -23,7 +23,8 @@ pub(crate) use file::{Keys, STAGED, Stamp, open as open_file, save as save_file}
 pub use graph::{GraphEvent, GraphOptions};
 pub use graph_index::GraphIndex;
 pub use lexical::{Language, LexicalEntry, LexicalIndex, LexicalOptions};
-pub use plan::{Found, Plan, PlanOptions};
+pub use plan::{Found, PlanOptions};
+pub use ragtune_core::text::Plan;
 pub(crate) use rows::accept;
 pub(crate) use segment::Segment;
 pub(crate) use slots::{NO_NODE, SlotMap, Unique};

@@ -1,5 +1,7 @@
 //! Which way a search goes, chosen for each query and told with its result.
 
+use ragtune_core::text::Plan;
+
 use super::vector_index::Neighbor;
 
 /// How the way of a search is chosen.
@@ -42,33 +44,6 @@ impl Default for PlanOptions {
             graph_from: Self::DEFAULT_GRAPH_FROM,
             ef_search: None,
         }
-    }
-}
-
-/// The way that a search went.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Plan {
-    /// All vectors were compared in int8 and those in question exactly: the result is exact.
-    Scan,
-    /// The vectors that the filter lets through were compared likewise: the result is exact.
-    Matches,
-    /// The graph was walked, and what is not in it yet was compared.
-    Graph {
-        /// Nodes that the walk kept.
-        ef: usize,
-    },
-    /// The graph was walked with the filter inside.
-    FilteredGraph {
-        /// Nodes that the walk kept.
-        ef: usize,
-    },
-}
-
-impl Plan {
-    /// Whether the result is that of comparing every vector.
-    pub fn is_exact(self) -> bool {
-        matches!(self, Self::Scan | Self::Matches)
     }
 }
 

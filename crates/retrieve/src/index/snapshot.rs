@@ -2,11 +2,12 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use ragtune_core::text::Plan;
 use rayon::prelude::*;
 
 use super::best::Best;
 use super::graph::Walker;
-use super::plan::{Found, Plan, PlanOptions, are_few, ef_for};
+use super::plan::{Found, PlanOptions, are_few, ef_for};
 use super::query::Prepared;
 use super::scan::{QUERIES, Sieve, sift, sift_slots};
 use super::segment::{Graph, Segment};

@@ -137,7 +137,9 @@ impl<'a> Search<'a> {
             .take(self.query.top_k)
             .collect();
         let is_same_index = stamp == self.lexical.as_ref().map(|lexical| lexical.stamp());
-        let (hits, all_found) = self.hits(scored, &kind)?;
+        // The way depends on how many vectors there are, which someone who may not see all of them is not told.
+        let plan = explained.plan.filter(|_| self.query.access.is_none());
+        let (hits, all_found) = self.hits(scored, &kind, plan)?;
         explained.hits = hits;
         Ok((explained, all_found && is_same_index))
     }
@@ -278,7 +280,12 @@ impl<'a> Search<'a> {
     }
 
     /// The passages of these slots, and whether all were still stored.
-    fn hits(&self, scored: Vec<(u32, Scores)>, kind: &ScoreKind) -> Result<(Vec<ScoredChunk>, bool)> {
+    fn hits(
+        &self,
+        scored: Vec<(u32, Scores)>,
+        kind: &ScoreKind,
+        plan: Option<Plan>,
+    ) -> Result<(Vec<ScoredChunk>, bool)> {
         let passages = self.base.store.read(|connection| {
             let keys = scored
                 .iter()
@@ -307,6 +314,7 @@ impl<'a> Search<'a> {
                     chunk,
                     scores,
                     ranked_by: kind.clone(),
+                    plan,
                 })
             });
         Ok((hits.collect(), all_found))

@@ -85,7 +85,7 @@ pub(super) fn kind_of(list: &[ScoredChunk]) -> ScoreKind {
 }
 
 /// One list from several, cut by the query's threshold and number of hits. A hit keeps the scores of all lists; where two
-/// have one of the same kind, the greater.
+/// have one of the same kind, the greater; and the way of the first search by vectors that found it.
 pub(super) fn fuse(lists: Vec<Vec<ScoredChunk>>, fusion: &Fusion, query: &Query) -> Result<Vec<ScoredChunk>> {
     let entries: Vec<Vec<(&str, f32)>> = lists
         .iter()
@@ -113,6 +113,7 @@ pub(super) fn fuse(lists: Vec<Vec<ScoredChunk>>, fusion: &Fusion, query: &Query)
                     let greatest = known.scores.entry(kind).or_insert(score);
                     *greatest = greatest.max(score);
                 }
+                known.plan = known.plan.or(hit.plan);
             }
             None => {
                 hits.insert(hit.chunk.id.clone(), hit);

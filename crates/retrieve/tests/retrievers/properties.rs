@@ -51,7 +51,9 @@ proptest! {
                 for top_k in [1, 4, 20] {
                     let mut query = Query::new(*question).with_top_k(top_k);
                     query.filter = filter.clone();
-                    let clean = over_seen.retrieve(&query).unwrap();
+                    let mut clean = over_seen.retrieve(&query).unwrap();
+                    // The way of the search depends on how many vectors there are, so it is not told either.
+                    clean.iter_mut().for_each(|hit| hit.plan = None);
                     let hits = over_all.retrieve(&query.with_access(access.clone())).unwrap();
                     prop_assert_eq!(&hits, &clean, "{} {:?}", name, question);
                 }

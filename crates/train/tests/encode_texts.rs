@@ -162,6 +162,53 @@ fn questions_that_leave_no_room() {
 }
 
 #[test]
+fn answers_in_no_window_are_counted_and_named() {
+    let tokenizer = byte_tokenizer::tokenizer(&[]);
+    let text = "a long text without end, ".repeat(8);
+    let long = question(&text, Some((10, 90)));
+    let limits = WindowLimits::default().with_max_tokens(64).with_overlap_tokens(8);
+    let encoder = TextEncoder::new(&tokenizer).unwrap();
+    let set = Dataset::from(vec![
+        question(&text, Some((0, 6))),
+        long.clone(),
+        question(&text, None),
+    ]);
+    let encoded = encoder.questions(&set, limits).unwrap();
+    assert_eq!(encoded.report.in_no_window, [set.records[1].origin.clone()]);
+    assert!(encoded.report.without_target.is_empty() && encoded.report.lost_targets == 0);
+    assert!(encoded.sources.contains(&0) && encoded.sources.contains(&2) && !encoded.sources.contains(&1));
+    assert!(
+        encoded.report.to_string().contains("1 left out whose answer"),
+        "{}",
+        encoded.report
+    );
+    // With the same text, but one behind another, the windows are those of each question alone.
+    for (index, record) in set.records.iter().enumerate().filter(|(index, _)| *index != 1) {
+        let alone = encoder
+            .questions(&Dataset::from(vec![record.value.clone()]), limits)
+            .unwrap();
+        let here = encoded
+            .items
+            .iter()
+            .zip(&encoded.sources)
+            .filter(|(_, of)| **of == index);
+        let ids = |window: &Window| {
+            (
+                window.ids.clone(),
+                window.start,
+                window.end,
+                window.offsets.clone(),
+            )
+        };
+        let here: Vec<_> = here.map(|(item, _)| ids(&item.value)).collect();
+        let alone: Vec<_> = alone.items.iter().map(|item| ids(&item.value)).collect();
+        assert_eq!(here, alone);
+    }
+    let error = encoder.questions(&Dataset::from(vec![long]), limits).unwrap_err();
+    assert!(error.to_string().contains("in no window"), "{error}");
+}
+
+#[test]
 fn empty_windows_are_sampled() {
     let tokenizer = byte_tokenizer::tokenizer(&[]);
     let text = "a long text without end, ".repeat(20);

@@ -95,10 +95,7 @@ pub fn shown<'a, R: Examined>(inputs: Inputs<'a>, sets: &'a Sets<R>) -> Inputs<'
 pub fn encoding(report: &EncodeReport, limits: Limits) -> Encoding {
     Encoding {
         max_tokens: Some(limits.max_tokens),
-        truncated: report.truncated,
-        lost_targets: report.lost_targets,
-        open_turns: report.open_turns,
-        without_target: report.without_target.len(),
+        ..Encoding::from(report)
     }
 }
 

@@ -16,6 +16,7 @@ use ragtune::train::data::{
 };
 use ragtune::train::doctor::{self, Inputs};
 use ragtune::train::encode::{self, EncodeReport, EncodedSet, Limits, TextEncoder, WindowLimits};
+use ragtune::train::metrics::squad::Version;
 use ragtune::train::mining::HardNegatives;
 use ragtune::train::objective::{
     Classification, EmbeddingRanking, RelevanceRanking, SpanExtraction, Tagging,
@@ -187,7 +188,9 @@ pub fn questions(args: &Args) -> Outcome {
         },
         merges: true,
         loads: |_| "let model = SpanReader::load(\"OUT\", &device)?;".to_owned(),
-        objective: SpanExtraction::new(model).with_questions(held_out),
+        objective: SpanExtraction::new(model)
+            .with_version(Version::of(sets.train.values()))
+            .with_questions(held_out),
     };
     run::run(args, prepared)
 }

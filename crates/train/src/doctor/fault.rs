@@ -67,6 +67,8 @@ pub enum Fault {
     EvaluationTooSmall,
     /// An answer that does not stand where it is said to in its context.
     AnswerNotInContext,
+    /// An answer that no window of its context shows as a whole.
+    AnswerInNoWindow,
     /// A preferred answer that is the same as the rejected one.
     EqualPreference,
     /// A text that is to be found and not to be found.
@@ -103,7 +105,7 @@ pub enum Fault {
 
 impl Fault {
     /// Every kind.
-    pub const ALL: [Self; 39] = [
+    pub const ALL: [Self; 40] = [
         Self::EmptyMask,
         Self::FullMask,
         Self::UntrainedStop,
@@ -127,6 +129,7 @@ impl Fault {
         Self::EvaluationMissing,
         Self::EvaluationTooSmall,
         Self::AnswerNotInContext,
+        Self::AnswerInNoWindow,
         Self::EqualPreference,
         Self::PositiveAmongNegatives,
         Self::JudgementOutOfRange,
@@ -263,6 +266,11 @@ impl Fault {
                 Error,
                 "the answer does not stand where it is said to in the context",
                 "count its start in the unit of the format, or search the answer in the context",
+            ),
+            Self::AnswerInNoWindow => (
+                Warning,
+                "the answer is longer than what neighbouring windows share, and no window shows it as a whole",
+                "raise the overlap or the tokens of a window above the longest answer, or shorten such answers",
             ),
             Self::EqualPreference => (
                 Error,

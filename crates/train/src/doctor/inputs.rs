@@ -40,7 +40,7 @@ pub struct Vocabulary {
 }
 
 /// What encoding had to leave out; an [`EncodeReport`] is turned into it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Encoding {
     /// The limit of tokens of an example.
     pub max_tokens: Option<usize>,
@@ -52,6 +52,8 @@ pub struct Encoding {
     pub open_turns: usize,
     /// Examples of which nothing was left to learn.
     pub without_target: usize,
+    /// Questions whose answer stands in no window as a whole.
+    pub in_no_window: Vec<Origin>,
 }
 
 impl From<&EncodeReport> for Encoding {
@@ -62,6 +64,7 @@ impl From<&EncodeReport> for Encoding {
             lost_targets: report.lost_targets,
             open_turns: report.open_turns,
             without_target: report.without_target.len(),
+            in_no_window: report.in_no_window.clone(),
         }
     }
 }

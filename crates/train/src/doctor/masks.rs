@@ -41,7 +41,7 @@ pub(super) fn examine(inputs: &Inputs<'_>, diagnosis: &mut Diagnosis) {
     if *learns == Learns::Everything || vocabulary.stops.is_empty() {
         return;
     }
-    let limit = inputs.encoding.and_then(|encoding| encoding.max_tokens);
+    let limit = inputs.encoding.as_ref().and_then(|encoding| encoding.max_tokens);
     let open = |s: &Sequence| targets(s) > 0 && !stops(s, vocabulary);
     let cut =
         |s: &Sequence| limit.is_some_and(|limit| s.ids.len() >= limit) && s.trained.last() == Some(&true);
@@ -60,10 +60,15 @@ pub(super) fn examine(inputs: &Inputs<'_>, diagnosis: &mut Diagnosis) {
 
 /// What encoding has counted.
 fn encoding(inputs: &Inputs<'_>, diagnosis: &mut Diagnosis) {
-    let Some(encoding) = inputs.encoding else {
+    let Some(encoding) = &inputs.encoding else {
         return;
     };
-    diagnosis.looks_for(&[Fault::TruncatedAnswer, Fault::OpenTurn, Fault::EmptyMask]);
+    diagnosis.looks_for(&[
+        Fault::TruncatedAnswer,
+        Fault::OpenTurn,
+        Fault::EmptyMask,
+        Fault::AnswerInNoWindow,
+    ]);
     if encoding.lost_targets > 0 {
         let detail = format!(
             "{} examples are cut, {} tokens to learn are lost",
@@ -75,6 +80,8 @@ fn encoding(inputs: &Inputs<'_>, diagnosis: &mut Diagnosis) {
     diagnosis.add_count(Fault::OpenTurn, encoding.open_turns, detail);
     let detail = format!("{} examples were left out for it", encoding.without_target);
     diagnosis.add_count(Fault::EmptyMask, encoding.without_target, detail);
+    let detail = format!("{} questions are left out for it", encoding.in_no_window.len());
+    diagnosis.add(Fault::AnswerInNoWindow, &encoding.in_no_window, detail);
 }
 
 fn targets(sequence: &Sequence) -> usize {

@@ -1,9 +1,9 @@
 //! Questions with their contexts, in overlapping windows.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 
-use ragtune_core::models::TextTokenizer;
+use ragtune_core::models::{TextTokenizer, Tokens};
 use ragtune_core::text::Span;
 
 use super::report::{EncodeReport, EncodedSet, Outcome, Overflow, TokenCount, at, encode_all};
@@ -93,7 +93,8 @@ impl Window {
 
 impl TextEncoder<'_> {
     /// The windows of questions and their contexts. Of several answers the first is learned. A question whose answer
-    /// stands whole in none of its windows is left out, since they would all teach that it has none.
+    /// stands whole in none of its windows is left out, since they would all teach that it has none
+    /// ([`EncodeReport::in_no_window`]). A context that several questions share goes through the tokenizer once.
     ///
     /// # Errors
     /// [`Error::TooLong`] with [`Overflow::Error`] for a question that leaves no room for its context,
@@ -117,8 +118,9 @@ impl TextEncoder<'_> {
             );
             return Err(Error::invalid("overlap_tokens", reason));
         }
+        let contexts = Contexts::of(set, self.tokenizer)?;
         let mut encoded = encode_all(set, |record: &Record<Question>| {
-            self.question(record, &layout, limits, room)
+            self.question(record, contexts.of_question(record), &layout, limits, room)
         })?;
         for (window, &source) in encoded.items.iter_mut().zip(&encoded.sources) {
             window.value.question = source;
@@ -129,17 +131,14 @@ impl TextEncoder<'_> {
     fn question(
         &self,
         record: &Record<Question>,
+        context: &Tokens,
         layout: &Layout,
         limits: WindowLimits,
         room: usize,
     ) -> Result<Outcome<Window>> {
         let Record { value, origin } = record;
-        let encode = |text: &str| {
-            let tokens = self.tokenizer.encode_ordinary(text, false);
-            tokens.map_err(|error| at(origin, error.into()))
-        };
-        let mut question = encode(&value.question)?.ids;
-        let context = encode(&value.context)?;
+        let asked = self.tokenizer.encode_ordinary(&value.question, false);
+        let mut question = asked.map_err(|error| at(origin, error.into()))?.ids;
         let mut report = EncodeReport::default();
         // A window moves on by at least one token.
         if question.len() + limits.overlap_tokens >= room {
@@ -181,8 +180,8 @@ impl TextEncoder<'_> {
         if !value.answers.is_empty() {
             let shown = windows.iter().filter(|window| window.has_answer()).count();
             if shown == 0 {
-                report.lost_targets = 1;
-                return Ok(Outcome::without_target(origin, report));
+                report.in_no_window = vec![origin.clone()];
+                return Ok(Outcome::new(Vec::new(), report));
             }
             report.windows_without_answer = windows.len() - shown;
         }
@@ -234,6 +233,39 @@ impl EncodedSet<Window> {
 impl TokenCount for Window {
     fn tokens(&self) -> usize {
         self.ids.len()
+    }
+}
+
+/// The tokens of the contexts of a set, each of them once.
+struct Contexts<'s> {
+    numbers: HashMap<&'s str, usize>,
+    tokens: Vec<Tokens>,
+}
+
+impl<'s> Contexts<'s> {
+    fn of(set: &'s Dataset<Question>, tokenizer: &TextTokenizer) -> Result<Self> {
+        use rayon::prelude::*;
+
+        let mut numbers = HashMap::new();
+        let mut first: Vec<&Record<Question>> = Vec::new();
+        for record in &set.records {
+            numbers.entry(record.value.context.as_str()).or_insert_with(|| {
+                first.push(record);
+                first.len() - 1
+            });
+        }
+        let encode = |record: &&Record<Question>| {
+            let tokens = tokenizer.encode_ordinary(&record.value.context, false);
+            tokens.map_err(|error| at(&record.origin, error.into()))
+        };
+        let tokens: Vec<Result<Tokens>> = first.par_iter().map(encode).collect();
+        let tokens = tokens.into_iter().collect::<Result<_>>()?;
+        Ok(Self { numbers, tokens })
+    }
+
+    /// The tokens of the context of one of the set's questions.
+    fn of_question(&self, record: &Record<Question>) -> &Tokens {
+        &self.tokens[self.numbers[record.value.context.as_str()]]
     }
 }
 
@@ -317,4 +349,34 @@ fn tokens_of(answer: Span, spans: &[Span]) -> Option<(usize, usize)> {
     let first = spans.iter().position(|span| span.overlaps(answer))?;
     let last = spans.iter().rposition(|span| span.overlaps(answer))?;
     Some((first, last))
+}
+
+#[cfg(test)]
+mod tests {
+    use ragtune_core::weights::ModelFiles;
+
+    use super::*;
+
+    #[test]
+    fn a_context_goes_through_the_tokenizer_once() {
+        let json = r#"{"version":"1.0","added_tokens":[],"normalizer":null,"pre_tokenizer":{"type":"Whitespace"},
+            "post_processor":null,"decoder":null,
+            "model":{"type":"WordLevel","vocab":{"<unk>":0,"a":1,"b":2},"unk_token":"<unk>"}}"#;
+        let files = ModelFiles::in_memory("m", [("tokenizer.json", json.as_bytes().to_vec())]);
+        let tokenizer = TextTokenizer::load(&files).unwrap();
+        let question = |context: &str| Question {
+            id: String::new(),
+            question: "a".to_owned(),
+            context: context.to_owned(),
+            answers: Vec::new(),
+            document: None,
+        };
+        let set = Dataset::from(["a b", "b", "a b", "b a b", "b"].map(question).to_vec());
+        let contexts = Contexts::of(&set, &tokenizer).unwrap();
+        assert_eq!(contexts.tokens.len(), 3);
+        for record in &set.records {
+            let alone = tokenizer.encode_ordinary(&record.value.context, false).unwrap();
+            assert_eq!(contexts.of_question(record).ids, alone.ids);
+        }
+    }
 }

@@ -54,6 +54,8 @@ pub struct EncodeReport {
     pub too_long: Vec<Origin>,
     /// Examples that were left out because nothing of them is learned, be it that all of it was cut off.
     pub without_target: Vec<Origin>,
+    /// Questions that were left out because their answer stands in no window as a whole.
+    pub in_no_window: Vec<Origin>,
     /// Answers behind which the end token was put, because the chat template does not close the turn.
     pub appended_stops: usize,
     /// Answers within a conversation that the chat template does not close, so that no end is learned there.
@@ -224,6 +226,7 @@ impl EncodeReport {
         self.lost_targets += other.lost_targets;
         self.too_long.extend(other.too_long);
         self.without_target.extend(other.without_target);
+        self.in_no_window.extend(other.in_no_window);
         self.appended_stops += other.appended_stops;
         self.open_turns += other.open_turns;
         self.rewritten_turns += other.rewritten_turns;
@@ -247,6 +250,10 @@ impl fmt::Display for EncodeReport {
         let counts = [
             (self.too_long.len(), "too long and left out"),
             (self.without_target.len(), "left out with nothing to learn"),
+            (
+                self.in_no_window.len(),
+                "left out whose answer is in no window as a whole",
+            ),
             (self.truncated, "cut"),
             (self.lost_targets, "targets cut off"),
             (self.appended_stops, "answers closed with the end token"),

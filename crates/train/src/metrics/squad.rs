@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::characters::{is_word, words};
 use super::classification::same_length;
 use super::scores::harmonic_mean;
+use crate::data::Question;
 use crate::error::{Error, Result};
 
 /// Which official script is followed where they differ.
@@ -69,6 +70,16 @@ pub struct BestThresholds {
     pub f1: f64,
     /// That threshold.
     pub f1_threshold: f64,
+}
+
+impl Version {
+    /// The script that a set asks for: SQuAD 1.1's where every question has an answer.
+    pub fn of<'q>(questions: impl IntoIterator<Item = &'q Question>) -> Self {
+        match questions.into_iter().all(|question| !question.answers.is_empty()) {
+            true => Self::V1,
+            false => Self::V2,
+        }
+    }
 }
 
 impl Squad {

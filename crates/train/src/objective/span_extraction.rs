@@ -20,7 +20,7 @@ use crate::data::{Origin, Question, Record};
 use crate::encode::Window;
 use crate::error::{Error, Result};
 use crate::memory::Footprint;
-use crate::metrics::{Squad, SquadScores};
+use crate::metrics::squad::{Squad, SquadScores, Version};
 
 /// Tokens that are evaluated at once.
 const EVALUATED_TOKENS: usize = 2048;
@@ -36,12 +36,15 @@ const NEVER: f32 = -1e30;
 /// use ragtune_core::device;
 /// use ragtune_core::models::SpanReader;
 /// use ragtune_train::data::questions;
+/// use ragtune_train::metrics::squad::Version;
 /// use ragtune_train::objective::SpanExtraction;
 ///
 /// let valid = questions::read("dev-v2.0.json")?;
 /// let model = SpanReader::with_new_head("models/bert-base", 42, &device::cpu())?;
 /// let asked = valid.records.iter().map(|record| record.value.clone());
-/// let task = SpanExtraction::new(Arc::new(model)).with_questions(asked);
+/// let task = SpanExtraction::new(Arc::new(model))
+///     .with_version(Version::of(valid.values()))
+///     .with_questions(asked);
 /// # let _ = task;
 /// # Ok::<(), ragtune_train::Error>(())
 /// ```
@@ -50,6 +53,8 @@ pub struct SpanExtraction {
     model: Arc<SpanReader>,
     /// The set that evaluated windows are of.
     questions: Arc<[Question]>,
+    /// Whether a question may have no answer.
+    version: Version,
     features: Features,
 }
 
@@ -61,7 +66,23 @@ impl SpanExtraction {
             features: Features::new(&*model, &model.heads()),
             model,
             questions: Arc::new([]),
+            version: Version::default(),
         }
+    }
+
+    /// Whether questions may have no answer: with [`Version::V1`] the best span is given however likely "no answer" is, as
+    /// `run_qa.py` of transformers does without `version_2_with_negative`, and scores are those of SQuAD 1.1.
+    /// [`Version::of`] the training set says which it is; [`Version::V2`] by default.
+    #[must_use]
+    pub fn with_version(mut self, version: Version) -> Self {
+        self.version = version;
+        self
+    }
+
+    /// Whether questions may have no answer.
+    #[must_use]
+    pub fn version(&self) -> Version {
+        self.version
     }
 
     /// The set that the windows handed to [`evaluate`](Objective::evaluate) are of, with contexts and true answers. Without
@@ -79,7 +100,7 @@ impl SpanExtraction {
     }
 
     /// Exact match and F1, in percent, of the answers that the model with these adapters gives to questions. Each is the
-    /// best span over all windows of its context, or none.
+    /// best span over all windows of its context, or none where [`version`](Self::version) admits that.
     ///
     /// # Errors
     /// [`Error::Empty`] without questions, and errors of the model.
@@ -101,7 +122,9 @@ impl SpanExtraction {
                     .collect()
             })
             .collect();
-        Squad::default().evaluate(&truth, &given)
+        Squad::default()
+            .with_version(self.version)
+            .evaluate(&truth, &given)
     }
 
     /// The best answer to each question, which is empty where there is none, and its probability.
@@ -116,7 +139,10 @@ impl SpanExtraction {
             .collect();
         let readings = self.model.read_all(&asked, adapters)?;
         let given = readings.iter().zip(questions).map(|(reading, question)| {
-            let answer = reading.best();
+            let answer = match self.version {
+                Version::V1 => reading.answers.first(),
+                Version::V2 => reading.best(),
+            };
             let text = answer.and_then(|answer| answer.span.of(&question.context));
             (text.unwrap_or_default(), answer.map(|answer| answer.probability))
         });

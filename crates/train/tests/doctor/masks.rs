@@ -8,6 +8,11 @@ pub const PLANTS: &[Plant] = &[
     (Fault::EmptyMask, |run| run.sequences[4].trained.fill(false), 1),
     (Fault::EmptyMask, |run| run.encoding.without_target = 3, 3),
     (
+        Fault::AnswerInNoWindow,
+        |run| run.encoding.in_no_window = vec![run.train.records[3].origin.clone(); 2],
+        2,
+    ),
+    (
         Fault::FullMask,
         |run| {
             for sequence in &mut run.sequences[..7] {

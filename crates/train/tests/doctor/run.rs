@@ -76,7 +76,7 @@ impl Run {
             .with_test(&self.test)
             .with_head(&self.head)
             .with_sequences(&self.sequences, &sources, self.learns)
-            .with_encoding(self.encoding)
+            .with_encoding(self.encoding.clone())
             .with_vocabulary(self.vocabulary.clone())
             .with_markers(template_markers(&self.template, known))
             .with_settings(self.settings.clone());

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use ragtune_core::adapters::AdapterStack;
 use ragtune_core::device;
-use ragtune_core::models::{CrossEncoder, SequenceClassifier, SpanReader, TokenClassifier};
+use ragtune_core::models::{CrossEncoder, SequenceClassifier, SpanOptions, SpanReader, TokenClassifier};
 use ragtune_core::weights::ModelFiles;
 use ragtune_train::Error;
 use ragtune_train::data::{Answer, Question};
 use ragtune_train::encode::{ClassifiedTokens, JudgedTokens, TaggedTokens, Window};
+use ragtune_train::metrics::squad::Version;
 use ragtune_train::objective::{Classification, Objective, RelevanceRanking, SpanExtraction, Tagging};
 use ragtune_train::trainer::Trainer;
 use ragtune_train::tuning::Tuning;
@@ -267,6 +268,21 @@ fn answers_in_texts() {
     let scores = scores.evaluate(&examples, &AdapterStack::base()).unwrap();
     // Either the first is answered rightly and the second wrongly, or the other way round.
     assert_eq!(scores.get("exact"), Some(50.0), "{scores}");
+    // Where every question has an answer, one is given however likely "no answer" is.
+    let silent = SpanOptions::default().with_no_answer_threshold(-1e9);
+    let reader = SpanReader::from_files(&files, &device::cpu()).unwrap();
+    let reader = Arc::new(reader.with_max_seq_length(24).unwrap().with_options(silent));
+    let answered = [asked[0].clone(), asked[0].clone()];
+    for (version, silences) in [(Version::of(&answered), 0), (Version::of(&asked), 2)] {
+        let task = SpanExtraction::new(Arc::clone(&reader)).with_version(version);
+        let task = task.with_questions(answered.clone());
+        let shown = task.predictions(&examples, &AdapterStack::base()).unwrap();
+        let silent = shown.iter().filter(|one| one["predicted"] == "").count();
+        assert_eq!((task.version(), silent), (version, silences), "{shown:?}");
+        let scores = task.evaluate(&examples, &AdapterStack::base()).unwrap();
+        let exact = if silences == 0 { 100.0 } else { 0.0 };
+        assert_eq!(scores.get("exact"), Some(exact), "{scores}");
+    }
     examples[0].value.question = 2;
     let task = task.with_questions(asked);
     let error = task.evaluate(&examples, &AdapterStack::base()).unwrap_err();

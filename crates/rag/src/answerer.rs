@@ -55,6 +55,8 @@ pub enum AnswerEvent {
     Rejected(RejectedCitation),
     /// The passages do not hold the answer; no text precedes or follows.
     Abstain(Abstention),
+    /// How likely the answer is right, 0 to 1; the last one holds.
+    Confidence(f32),
     /// The exact prompt, for the trace.
     Prompt(Prompt),
     /// A passage that was not used, for the trace.

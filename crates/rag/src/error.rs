@@ -1,6 +1,8 @@
 //! What can go wrong between a question and its answer, in terms a caller can act on.
 
 use std::fmt;
+#[cfg(feature = "train")]
+use std::path::{Path, PathBuf};
 
 use ragtune_core::text::ScoreKind;
 
@@ -17,6 +19,42 @@ pub enum Error {
     /// A document, store or index failed.
     #[error(transparent)]
     Retrieve(#[from] ragtune_retrieve::Error),
+    /// A measure or a report of `ragtune-train` failed.
+    #[cfg(feature = "train")]
+    #[error(transparent)]
+    Train(#[from] ragtune_train::Error),
+    /// A file or folder could not be read or written.
+    #[cfg(feature = "train")]
+    #[error("cannot access {}", path.display())]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the operating system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The record of a run cannot be read or written.
+    #[cfg(feature = "train")]
+    #[error("{}: {reason}", path.display())]
+    BadExperiment {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong and what helps.
+        reason: String,
+    },
+    /// A question of a set is not as it must be.
+    #[cfg(feature = "train")]
+    #[error("{}, line {line}{}: {reason}", path.display(), named(field))]
+    BadQuestion {
+        /// The file.
+        path: PathBuf,
+        /// The line, counted from 1; 0 for the whole file.
+        line: usize,
+        /// The field; empty for the whole line.
+        field: String,
+        /// What is wrong and what would be right.
+        reason: String,
+    },
     /// Parts of a pipeline are missing or contradict each other; all of them are named.
     #[error("this pipeline cannot be built: {}", joined(problems))]
     Build {
@@ -109,6 +147,17 @@ pub enum Error {
     },
 }
 
+impl Error {
+    /// A file or folder that could not be read or written.
+    #[cfg(feature = "train")]
+    pub(crate) fn io(path: &Path, source: std::io::Error) -> Self {
+        Self::Io {
+            path: path.to_owned(),
+            source,
+        }
+    }
+}
+
 /// A part that a pipeline lacks, or two that exclude each other, with the remedy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -122,6 +171,15 @@ pub struct BuildProblem {
 impl fmt::Display for BuildProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.problem, self.remedy)
+    }
+}
+
+/// The name of a field behind its line.
+#[cfg(feature = "train")]
+fn named(field: &str) -> String {
+    match field {
+        "" => String::new(),
+        field => format!(", field {field:?}"),
     }
 }
 

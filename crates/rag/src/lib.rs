@@ -8,8 +8,12 @@ mod answerer;
 #[cfg(feature = "tokio")]
 mod asynchronous;
 mod error;
+#[cfg(feature = "train")]
+pub mod experiment;
 mod extractive;
 mod generative;
+#[cfg(feature = "train")]
+pub mod html;
 #[cfg(all(doctest, feature = "builtin", feature = "testing"))]
 mod pages;
 mod passages;

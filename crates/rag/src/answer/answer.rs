@@ -24,6 +24,10 @@ pub struct Answer {
     pub sources: Vec<Source>,
     /// Why there is no answer.
     pub abstention: Option<Abstention>,
+    /// How likely the answer is right, 0 to 1, where the answerer says so; also where it abstained because that was too
+    /// little. Which probability it is, and on what it was calibrated, is the answerer's to tell.
+    #[serde(default)]
+    pub confidence: Option<f32>,
     /// How it came about.
     pub trace: Trace,
     /// Tokens that language models read and wrote for it.

@@ -92,6 +92,7 @@ impl ExtractiveAnswerer {
         let mut events: Vec<_> = calls.into_iter().map(AnswerEvent::Call).collect();
 
         let strength = evidence::strength(&measured.measures);
+        events.push(AnswerEvent::Confidence(strength));
         if strength < self.options.min_evidence || candidates.list.is_empty() {
             events.push(AnswerEvent::Abstain(Abstention::WeakEvidence {
                 best: strength,

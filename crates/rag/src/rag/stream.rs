@@ -78,6 +78,7 @@ impl RagStream {
                 citations: Vec::new(),
                 sources,
                 abstention: None,
+                confidence: None,
                 trace,
                 usage: Usage::default(),
             },
@@ -126,6 +127,12 @@ impl RagStream {
             AnswerEvent::Abstain(reason) => self.abstain(reason),
             AnswerEvent::Citation(claim) => self.cite(claim)?,
             AnswerEvent::Rejected(rejected) => self.answer.trace.rejected_citations.push(rejected),
+            AnswerEvent::Confidence(value) if (0.0..=1.0).contains(&value) => {
+                self.answer.confidence = Some(value);
+            }
+            AnswerEvent::Confidence(_) => {
+                return Err(broken("gave a confidence that is not between 0 and 1"));
+            }
             AnswerEvent::Prompt(prompt) => self.answer.trace.prompt = Some(prompt),
             AnswerEvent::Dropped(dropped) => self.answer.trace.dropped.push(dropped),
             AnswerEvent::DroppedTurns(turns) => self.answer.trace.dropped_turns = turns,

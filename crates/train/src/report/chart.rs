@@ -16,6 +16,9 @@ pub struct Chart {
     pub(super) y: String,
     pub(super) series: Vec<Series>,
     pub(super) marks: Vec<Mark>,
+    pub(super) is_logarithmic: bool,
+    pub(super) x_range: Option<(f64, f64)>,
+    pub(super) y_range: Option<(f64, f64)>,
 }
 
 /// A curve.
@@ -25,6 +28,8 @@ pub struct Series {
     pub(super) points: Vec<(f64, f64)>,
     pub(super) smoothing: f64,
     pub(super) dots: bool,
+    pub(super) line: bool,
+    pub(super) band: Vec<(f64, f64)>,
 }
 
 /// A point that is pointed out.
@@ -63,6 +68,27 @@ impl Chart {
         self
     }
 
+    /// Gives the horizontal axis equal factors in place of equal steps; what is not above 0 is a gap then.
+    #[must_use]
+    pub fn with_logarithmic_x(mut self) -> Self {
+        self.is_logarithmic = true;
+        self
+    }
+
+    /// Shows at least this range of the horizontal axis.
+    #[must_use]
+    pub fn with_x_range(mut self, low: f64, high: f64) -> Self {
+        self.x_range = Some((low, high));
+        self
+    }
+
+    /// Shows at least this range of the vertical axis, for example 0 to 1 of shares.
+    #[must_use]
+    pub fn with_y_range(mut self, low: f64, high: f64) -> Self {
+        self.y_range = Some((low, high));
+        self
+    }
+
     /// The picture, which adapts itself to light and dark surroundings. A value that is no number is a gap in its curve.
     pub fn to_svg(&self) -> String {
         super::svg::draw(self)
@@ -77,7 +103,25 @@ impl Series {
             points: points.into_iter().collect(),
             smoothing: 0.0,
             dots: false,
+            line: true,
+            band: Vec::new(),
         }
+    }
+
+    /// Points without a line, in any order.
+    pub fn scatter(name: impl Into<String>, points: impl IntoIterator<Item = (f64, f64)>) -> Self {
+        Self {
+            dots: true,
+            line: false,
+            ..Self::new(name, points)
+        }
+    }
+
+    /// Shades what lies between a lower and an upper end, given for each point, for example its interval.
+    #[must_use]
+    pub fn with_band(mut self, ends: impl IntoIterator<Item = (f64, f64)>) -> Self {
+        self.band = ends.into_iter().collect();
+        self
     }
 
     /// Draws the curve as a running mean before a pale line of its values: each mean keeps the share `weight` of the one

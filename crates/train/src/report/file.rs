@@ -8,7 +8,10 @@ use crate::error::{Error, Result};
 
 /// Writes a text beside its place and moves it there when it is safely on the disk, so that a full disk leaves the old
 /// file whole.
-pub(crate) fn write(path: &Path, text: &str) -> Result<()> {
+///
+/// # Errors
+/// [`Error::Io`](crate::Error::Io).
+pub fn write(path: &Path, text: &str) -> Result<()> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(".partial");
     let partial = path.with_file_name(name);

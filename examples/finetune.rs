@@ -2,14 +2,8 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
-use ragtune_examples::finetune::{self, Args};
-use ragtune_examples::output;
+use ragtune_examples::finetune;
 
 fn main() -> ExitCode {
-    let args = Args::parse();
-    if args.memory.is_some() {
-        finetune::give_back_freed();
-    }
-    output::run(|| finetune::finetune(&args))
+    ExitCode::from(finetune::main(std::env::args_os()))
 }

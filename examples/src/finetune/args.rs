@@ -1,31 +1,36 @@
 //! The command line.
 
-use std::fmt;
+use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::path::PathBuf;
-use std::str::FromStr;
 
-use clap::{Parser, ValueEnum};
-use ragtune::core::adapters::Targets;
+use clap::parser::ValueSource;
+use clap::{CommandFactory, FromArgMatches, Parser};
 use ragtune::core::device::DeviceSpec;
+use ragtune::core::weights::Precision;
 use ragtune::train::encode::Overflow;
-use ragtune::train::optimiser::{AdamWOptions, Decay};
+use ragtune::train::optimiser::Decay;
 use ragtune::train::search::SearchSpace;
-use ragtune::train::trainer::{Duration, TrainOptions};
-use ragtune::train::tuning::{Adapter, Lora, Prompt, Selection, Tuning};
 
-use crate::{Outcome, output};
+use super::choices::{ClassWeighting, DpoLoss, Method, SearchSize, TargetNames, Task, overflow};
 
 /// Fine-tune a model on your own data.
 #[derive(Parser, Clone, Debug)]
 #[command(
     name = "finetune",
+    allow_negative_numbers = true,
     after_help = "Examples:
   finetune --model models/smollm2-135m-instruct --task sft --data alpaca.json --method lora --out runs/style
   finetune --model models/stories260K --task pretrain --data shakespeare.txt --method full --epochs 3 --out runs/will
   finetune --model models/all-minilm-l6-v2 --task classify --data train.csv --test test.csv --method full --out runs/intents
   finetune --model models/all-minilm-l6-v2 --task embed --data pairs.jsonl --method full --out runs/search
   finetune ... --plan          how much memory the run takes, without running
-  finetune ... --resume        go on where a run ended, however it ended"
+  finetune ... --resume        go on where a run ended, however it ended
+  finetune ... --folds 5       cross-validation: five runs, and the mean of their scores
+
+The forms of the data of each task are in docs/training-data.md, methods, results and searches in docs/training.md.
+Ctrl-C finishes the step and saves the state; once more ends at once. Status: 0 done, 1 an error, 2 the command line,
+130 stopped by Ctrl-C, 141 nobody read the output."
 )]
 pub struct Args {
     /// The model: a folder in Hugging Face or sentence-transformers layout, or `hub:OWNER/NAME`
@@ -34,7 +39,8 @@ pub struct Args {
     /// What is learned
     #[arg(long, value_enum)]
     pub task: Task,
-    /// The examples to learn from: JSON, JSON lines, CSV, TSV, text; docs/training.md lists the forms
+    /// The examples to learn from: JSON, JSON lines, CSV, TSV, text; folders of text; BEIR folders (embed, rerank).
+    /// docs/training-data.md lists the forms
     #[arg(long, value_name = "FILE")]
     pub data: PathBuf,
     /// The examples to choose the best weights by [default: a tenth of --data, held out]
@@ -64,7 +70,24 @@ pub struct Args {
     /// classify: the column of the label [default: found by its name]
     #[arg(long, value_name = "NAME")]
     pub label_column: Option<String>,
-    /// What of the model trains: full, last:N, head, lora, dora, ia3, adapter, prompt
+    /// classify: what stands between the labels of a cell, where a text has several, such as |
+    #[arg(long, value_name = "TEXT")]
+    pub label_separator: Option<String>,
+    /// classify: how much an example of each class counts: `balanced`, which evens out rare and frequent ones, or a JSON
+    /// file {"LABEL": WEIGHT, ...}
+    #[arg(long, value_name = "balanced|FILE")]
+    pub class_weights: Option<ClassWeighting>,
+    /// dpo: how strongly the model is held to what it was, the smaller the less [default: 0.1]
+    #[arg(long, value_name = "X")]
+    pub beta: Option<f64>,
+    /// dpo: how preferences become a loss [default: sigmoid]
+    #[arg(long, value_enum)]
+    pub dpo_loss: Option<DpoLoss>,
+    /// dpo: the share of preferences that are taken to be the wrong way round [default: 0]
+    #[arg(long, value_name = "SHARE")]
+    pub label_smoothing: Option<f64>,
+    /// What of the model trains: full, last:N, norms, biases, patterns:NAMES, head, lora, dora, ia3, adapter, prompt. Names
+    /// have commas between them and * for anything; last, norms, biases and patterns go together, as in last:2+norms
     #[arg(long, default_value = "lora")]
     pub method: Method,
     /// Where the result goes
@@ -76,12 +99,19 @@ pub struct Args {
     /// LoRA: scale of the updates [default: twice the rank]
     #[arg(long)]
     pub alpha: Option<f64>,
+    /// LoRA: the scale over the square root of the rank, not over the rank (rsLoRA)
+    #[arg(long)]
+    pub rslora: bool,
+    /// LoRA: second matrices learn so many times as fast (LoRA+); 16 is usual
+    #[arg(long, value_name = "RATIO")]
+    pub lora_plus: Option<f64>,
     /// LoRA, adapter: share of inputs, or of outputs, that are left out in training
     #[arg(long, default_value_t = 0.0)]
     pub dropout: f64,
-    /// LoRA and IA3: modules by name, or all-linear [default: queries and values]
-    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
-    pub targets: Vec<String>,
+    /// LoRA and IA3: modules by name with commas between them, re:PATTERN for a regular expression of their whole names, or
+    /// all-linear [default: queries and values; for IA3 keys, values and the feed-forward layer]
+    #[arg(long, value_name = "NAMES")]
+    pub targets: Option<TargetNames>,
     /// adapter: hidden width over width of the bottlenecks
     #[arg(long, default_value_t = 16.0)]
     pub reduction: f64,
@@ -130,6 +160,9 @@ pub struct Args {
     /// Weight decay
     #[arg(long, default_value_t = 0.0)]
     pub weight_decay: f64,
+    /// Length beyond which all gradients together are cut; 0 for never
+    #[arg(long, default_value_t = 1.0, value_name = "NORM")]
+    pub clip: f64,
     /// Evaluations without a better score after which the run ends
     #[arg(long, value_name = "N")]
     pub patience: Option<usize>,
@@ -148,6 +181,10 @@ pub struct Args {
     /// Computes layers again on the way back: less memory, a third more time
     #[arg(long)]
     pub checkpointing: bool,
+    /// Keep the frozen weights of a language model in f32, bf16, f16, int8 or int4, rounded while they are loaded; with int8
+    /// and int4 an adapter beside them is trained (QLoRA) [default: as the files have them]
+    #[arg(long)]
+    pub precision: Option<Precision>,
     /// Megabytes that the run may take: batch, accumulation and --checkpointing are chosen to hold it
     #[arg(long, value_name = "MB")]
     pub memory: Option<u64>,
@@ -168,6 +205,12 @@ pub struct Args {
     /// Gives bad settings up early: one of ETA goes on, for ETA times as long
     #[arg(long, value_name = "ETA", requires = "search", num_args = 0..=1, default_missing_value = "3")]
     pub search_halving: Option<usize>,
+    /// Cross-validation: --data in K parts, each of which is the test set of a run that learns from the others
+    #[arg(long, value_name = "K", conflicts_with_all = ["test", "search", "plan"])]
+    pub folds: Option<usize>,
+    /// The part that is the test set, from 0.
+    #[arg(skip)]
+    pub fold: Option<usize>,
     /// Only says what would train and how much memory it would take
     #[arg(long)]
     pub plan: bool,
@@ -177,249 +220,30 @@ pub struct Args {
     /// Trains although the doctor found errors in the data or the settings
     #[arg(long)]
     pub force: bool,
-    /// Print exactly one JSON object on standard output
+    /// Print exactly one JSON object on standard output; what the doctor finds is in it, and on standard error
     #[arg(long)]
     pub json: bool,
-}
-
-/// How many settings are tried.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SearchSize {
-    /// So many by chance.
-    Random(usize),
-    /// All combinations, with so many values of each range.
-    Grid(usize),
-}
-
-impl FromStr for SearchSize {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        const POINTS: usize = 3;
-        let size = match text.split_once(':') {
-            _ if text == "grid" => Some(Self::Grid(POINTS)),
-            Some(("grid", points)) => points.parse().ok().map(Self::Grid),
-            _ => text.parse().ok().map(Self::Random),
-        };
-        size.ok_or_else(|| format!("{text:?}; write a number, grid, or grid:N"))
-    }
-}
-
-/// What is learned.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Task {
-    /// A language model: answers to instructions
-    Sft,
-    /// A language model: plain text
-    Pretrain,
-    /// A language model: better answers over worse ones
-    Dpo,
-    /// An encoder: the class or classes of a text
-    Classify,
-    /// An encoder: tags of words, such as names
-    Tag,
-    /// An encoder: the answer to a question in a given text
-    Qa,
-    /// A sentence encoder: texts that belong together
-    Embed,
-    /// An encoder: how well a passage answers a question
-    Rerank,
-}
-
-/// What of the model trains.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Method {
-    Full,
-    Last(usize),
-    Head,
-    Lora,
-    Dora,
-    Ia3,
-    Adapter,
-    Prompt,
-}
-
-impl FromStr for Method {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "full" => Ok(Self::Full),
-            "head" => Ok(Self::Head),
-            "lora" => Ok(Self::Lora),
-            "dora" => Ok(Self::Dora),
-            "ia3" => Ok(Self::Ia3),
-            "adapter" => Ok(Self::Adapter),
-            "prompt" => Ok(Self::Prompt),
-            other => other
-                .strip_prefix("last:")
-                .and_then(|n| n.parse().ok())
-                .map(Self::Last)
-                .ok_or_else(|| {
-                    format!(
-                        "no method {other:?}; there are full, last:N, head, lora, dora, ia3, adapter, prompt"
-                    )
-                }),
-        }
-    }
-}
-
-impl fmt::Display for Method {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Full => f.write_str("full"),
-            Self::Last(n) => write!(f, "last:{n}"),
-            Self::Head => f.write_str("head"),
-            Self::Lora => f.write_str("lora"),
-            Self::Dora => f.write_str("dora"),
-            Self::Ia3 => f.write_str("ia3"),
-            Self::Adapter => f.write_str("adapter"),
-            Self::Prompt => f.write_str("prompt"),
-        }
-    }
-}
-
-impl fmt::Display for Task {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Sft => "sft",
-            Self::Pretrain => "pretrain",
-            Self::Dpo => "dpo",
-            Self::Classify => "classify",
-            Self::Tag => "tag",
-            Self::Qa => "qa",
-            Self::Embed => "embed",
-            Self::Rerank => "rerank",
-        })
-    }
-}
-
-fn overflow(text: &str) -> Result<Overflow, String> {
-    match text {
-        "error" => Ok(Overflow::Error),
-        "truncate" => Ok(Overflow::Truncate),
-        "drop" => Ok(Overflow::Drop),
-        other => Err(format!("no policy {other:?}; there are error, truncate, drop")),
-    }
+    /// The options that the command line names, without their dashes.
+    #[arg(skip)]
+    pub given: BTreeSet<String>,
 }
 
 impl Args {
-    /// Refuses what no run can be.
+    /// Reads a command line, whose first word is the program.
     ///
     /// # Errors
-    /// Options that contradict each other.
-    pub fn check(&self) -> Outcome {
-        if self.resume && self.plan {
-            return Err("--plan runs nothing that --resume could go on with".into());
-        }
-        if let Some(file) = &self.predictions {
-            if !matches!(self.task, Task::Classify | Task::Tag | Task::Qa) {
-                return Err(
-                    format!("--predictions: {} has none; classify, tag and qa have", self.task).into(),
-                );
-            }
-            if file.exists() {
-                return Err(format!("--predictions: {} exists; name another file", file.display()).into());
-            }
-            let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
-            if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
-                return Err(format!("--predictions: there is no folder {}", folder.display()).into());
-            }
-        }
-        Ok(())
-    }
-
-    /// A line for people; with --json there is one object only.
-    ///
-    /// # Errors
-    /// As [`output::line()`].
-    pub fn say(&self, text: &str) -> Outcome {
-        match self.json {
-            true => Ok(()),
-            false => output::line(output::printable(text)),
-        }
-    }
-
-    /// What of the model trains.
-    #[must_use]
-    pub fn tuning(&self) -> Tuning {
-        let targets = match self.targets.as_slice() {
-            [] => None,
-            [all] if all == "all-linear" => Some(Targets::AllLinear),
-            names => Some(Targets::Names(names.to_vec())),
-        };
-        let lora = || {
-            let alpha = self.alpha.unwrap_or(2.0 * self.rank as f64);
-            let lora = Lora::default()
-                .with_rank(self.rank, alpha)
-                .with_dropout(self.dropout);
-            match targets.clone() {
-                Some(targets) => lora.with_targets(targets),
-                None => lora,
-            }
-        };
-        match self.method {
-            Method::Full => Tuning::Full,
-            Method::Last(n) => Tuning::Selective(Selection::last_layers(n)),
-            Method::Head => Tuning::Head,
-            Method::Lora => Tuning::Lora(lora()),
-            Method::Dora => Tuning::Lora(lora().with_dora()),
-            Method::Ia3 => Tuning::Ia3 { targets },
-            Method::Adapter => {
-                let adapter = Adapter::default()
-                    .with_reduction(self.reduction)
-                    .with_dropout(self.dropout);
-                Tuning::Bottleneck(match self.behind_attention {
-                    true => adapter.behind_attention(),
-                    false => adapter,
-                })
-            }
-            Method::Prompt => {
-                let prompt = Prompt::default().with_virtual_tokens(self.virtual_tokens);
-                Tuning::Prompt(match &self.prompt_text {
-                    Some(text) => prompt.from_text(text, self.prompt_ids.clone()),
-                    None => prompt,
-                })
-            }
-        }
-    }
-
-    /// How much faster the head that the task adds learns.
-    #[must_use]
-    pub fn head_ratio(&self) -> f64 {
-        /// For weights that begin at nothing and read vectors of length 1.
-        const NEW_HEAD: f64 = 1e-2;
-        let rate = self.lr.unwrap_or_else(|| self.tuning().learning_rate());
-        match (self.head_lr, self.task) {
-            (Some(head), _) => head / rate,
-            // Where the head is all that trains, its rate is --lr.
-            (None, Task::Classify) if self.method != Method::Head => (NEW_HEAD / rate).max(1.0),
-            (None, _) => 1.0,
-        }
-    }
-
-    /// The settings of the run.
-    #[must_use]
-    pub fn options(&self) -> TrainOptions {
-        let duration = self.steps.map_or(Duration::Epochs(self.epochs), Duration::Steps);
-        let adamw = AdamWOptions {
-            weight_decay: self.weight_decay,
-            ..AdamWOptions::default()
-        };
-        let mut options = TrainOptions::default()
-            .with_duration(duration)
-            .with_batch(self.batch)
-            .with_accumulation(self.accumulate)
-            .with_group_by_length(true)
-            .with_schedule(self.warmup, self.schedule)
-            .with_adamw(adamw)
-            .with_gradient_checkpointing(self.checkpointing)
-            .with_model_dropout(!self.no_model_dropout)
-            .with_seed(self.seed);
-        options.learning_rate = self.lr;
-        options.patience = self.patience;
-        options.evaluate_every = self.evaluate_every;
-        options.save_every = self.save_every;
-        options
+    /// What is no command line of the program, as clap says it; also the texts of --help.
+    pub fn read(line: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
+        let mut command = Self::command();
+        let matches = command.try_get_matches_from_mut(line)?;
+        let mut args = Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
+        let own = command.get_arguments().filter(|argument| {
+            let id = argument.get_id().as_str();
+            matches.try_contains_id(id).is_ok() && matches.value_source(id) == Some(ValueSource::CommandLine)
+        });
+        args.given = own
+            .filter_map(|argument| argument.get_long().map(str::to_owned))
+            .collect();
+        Ok(args)
     }
 }

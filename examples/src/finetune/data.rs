@@ -9,6 +9,10 @@ use ragtune::train::encode::{EncodeReport, EncodedSet, Limits};
 use ragtune::train::tuning::Tuning;
 
 use super::args::Args;
+use super::files;
+use super::result::SetNumbers;
+use super::run::Part;
+use super::words::{self, count};
 use crate::{Outcome, output};
 
 /// The share of the examples that is held out where no validation set is given.
@@ -19,6 +23,40 @@ pub struct Sets<R> {
     pub train: Dataset<R>,
     pub valid: Dataset<R>,
     pub test: Dataset<R>,
+    pub sources: Sources,
+}
+
+/// Where the sets are from: for each its file or what it is of one, and the fingerprint of the file.
+#[derive(Clone, Debug, Default)]
+pub struct Sources {
+    pub train: Option<(String, String)>,
+    pub valid: Option<(String, String)>,
+    pub test: Option<(String, String)>,
+}
+
+impl Sources {
+    /// The sets in numbers; one without a source is none.
+    #[must_use]
+    pub fn numbers(&self, [train, valid, test]: [&EncodeReport; 3]) -> Vec<SetNumbers> {
+        let sets = [
+            ("train", &self.train, train),
+            ("validation", &self.valid, valid),
+            ("test", &self.test, test),
+        ];
+        let numbers = sets.into_iter().filter_map(|(set, source, report)| {
+            let (source, fingerprint) = source.clone()?;
+            Some(SetNumbers {
+                set,
+                source,
+                fingerprint,
+                examples: report.examples,
+                items: report.items,
+                cut: report.truncated,
+                left_out: report.too_long.len() + report.without_target.len(),
+            })
+        });
+        numbers.collect()
+    }
 }
 
 /// Reads all sets in the same way, cleans the one to learn from where that is wanted, and holds a part of it out where there
@@ -31,14 +69,44 @@ pub fn sets<R: Sample + Sync + Clone>(
     read: impl Fn(&Path) -> ragtune::train::Result<Dataset<R>>,
 ) -> Result<Sets<R>, Box<dyn Error>> {
     let mut train = read(&args.data)?;
-    args.say(&format!("{}: {} examples", args.data.display(), train.len()))?;
+    let file = args.data.display().to_string();
+    args.say(&format!("{file}: {}", count(train.len(), "example")))?;
     let optional = |path: &Option<std::path::PathBuf>| path.as_deref().map(&read).transpose();
-    let (valid, test) = (optional(&args.valid)?, optional(&args.test)?.unwrap_or_default());
+    let (valid, mut test) = (optional(&args.valid)?, optional(&args.test)?.unwrap_or_default());
+    let source = |path: &Path| -> Result<_, Box<dyn Error>> {
+        Ok((path.display().to_string(), files::fingerprint(path)?))
+    };
+    let mut sources = Sources {
+        train: Some(source(&args.data)?),
+        valid: args.valid.as_deref().map(source).transpose()?,
+        test: args.test.as_deref().map(source).transpose()?,
+    };
+    let part_of_train = |what: String| sources.train.as_ref().map(|(_, sum)| (what, sum.clone()));
     if args.clean {
-        args.say(&Cleaning::default().run(&mut train)?.to_string())?;
-        for held_out in valid.iter().chain([&test]).filter(|set| !set.is_empty()) {
-            args.say(&Cleaning::default().run_against(&mut train, held_out)?.to_string())?;
+        args.say(&format!(
+            "{file}, cleaned: {}",
+            Cleaning::default().run(&mut train)?
+        ))?;
+        for (name, held_out) in valid
+            .iter()
+            .map(|set| ("validation", set))
+            .chain([("test", &test)])
+        {
+            without(args, &mut train, name, held_out)?;
         }
+    }
+    if let (Some(fold), Some(folds)) = (args.fold, args.folds) {
+        let parts = match train.values().all(|value| value.group().is_some()) {
+            true => train.folds_by_group(folds, args.seed)?,
+            false => train.folds(folds, args.seed)?,
+        };
+        (train, test) = parts.divide(&train, fold)?;
+        sources.test = part_of_train(format!("part {} of {folds} of {file}", fold + 1));
+        args.say(&format!(
+            "part {} of {folds} is the test set: {}",
+            fold + 1,
+            count(test.len(), "example")
+        ))?;
     }
     let (train, valid) = match valid {
         Some(valid) => (train, valid),
@@ -48,16 +116,38 @@ pub fn sets<R: Sample + Sync + Clone>(
             let (mut train, valid) = train.split(HELD_OUT, args.seed)?;
             if args.clean {
                 // The same question with another answer would be on both sides.
-                args.say(&Cleaning::default().run_against(&mut train, &valid)?.to_string())?;
+                without(args, &mut train, "validation", &valid)?;
             }
             args.say(&format!("{} of them held out for validation", valid.len()))?;
+            sources.valid = part_of_train(format!("a tenth of {file}, held out"));
             (train, valid)
         }
     };
-    Ok(Sets { train, valid, test })
+    Ok(Sets {
+        train,
+        valid,
+        test,
+        sources,
+    })
 }
 
-/// The examples of a set to measure by, which may be empty; what was cut or left out is said, because scores are of the rest.
+/// Takes out of the examples to learn from what another set has.
+fn without<R: Sample + Sync + Clone>(
+    args: &Args,
+    train: &mut Dataset<R>,
+    name: &str,
+    held_out: &Dataset<R>,
+) -> Outcome {
+    if held_out.is_empty() {
+        return Ok(());
+    }
+    let report = Cleaning::default().run_against(train, held_out)?;
+    args.say(&format!(
+        "training set, without what the {name} set has: {report}"
+    ))
+}
+
+/// The examples of a set, which may be empty; what was cut or left out is said, because scores are of the rest.
 ///
 /// # Errors
 /// Those of encoding.
@@ -66,17 +156,28 @@ pub fn encoded<R, T>(
     name: &str,
     set: &Dataset<R>,
     encode: impl Fn(&Dataset<R>) -> ragtune::train::Result<EncodedSet<T>>,
-) -> Result<Vec<Record<T>>, Box<dyn Error>> {
+) -> Result<Part<Record<T>>, Box<dyn Error>> {
     if set.is_empty() {
-        return Ok(Vec::new());
+        return Ok(Part::default());
     }
-    let EncodedSet { items, report, .. } = encode(set)?;
+    part(args, name, encode(set)?)
+}
+
+/// A set that was encoded, with what was cut or left out said.
+///
+/// # Errors
+/// As [`output::line()`].
+pub fn part<T>(args: &Args, name: &str, set: EncodedSet<T>) -> Result<Part<Record<T>>, Box<dyn Error>> {
+    let EncodedSet { items, report, .. } = set;
     let said = format!("{name} set: {report}");
     match args.json && report.truncated + report.too_long.len() + report.without_target.len() > 0 {
         true => output::note!("{said}"),
         false => args.say(&said)?,
     }
-    Ok(items)
+    Ok(Part {
+        examples: items,
+        report,
+    })
 }
 
 /// The sets that there are, for the doctor.
@@ -101,40 +202,44 @@ pub fn encoding(report: &EncodeReport, limits: Limits) -> Encoding {
 
 /// The numbers of the run for the doctor.
 pub fn settings(args: &Args, tuning: &Tuning, examples: usize, coupled: bool) -> Settings {
-    let options = args.options();
-    let step = (args.batch * args.accumulate).max(1);
-    let steps = args
-        .steps
-        .unwrap_or((args.epochs * examples.div_ceil(step) as f64).ceil() as usize);
+    let options = args.options(examples);
+    let steps = args.steps_over(examples);
     Settings {
         method: tuning.name().to_owned(),
-        learning_rate: Some(options.learning_rate.unwrap_or_else(|| tuning.learning_rate())),
+        learning_rate: Some(args.rate()),
         model_weights: None,
         batch: args.batch,
         accumulation: args.accumulate,
         steps,
-        warmup_steps: (args.warmup * steps as f64).ceil() as usize,
+        warmup_steps: (options.warmup * steps as f64).ceil() as usize,
         evaluate_every: args.evaluate_every,
         selects: options.keep_best,
         in_batch_negatives: coupled,
     }
 }
 
-/// Shows what the doctor found, and ends the run at errors unless they are accepted.
+/// Shows what the doctor found, and ends the run at errors unless they are accepted, or nothing will be run.
 ///
 /// # Errors
 /// Errors that the doctor found.
-pub fn heed(args: &Args, diagnosis: &Diagnosis) -> Outcome {
-    args.say(&diagnosis.to_string())?;
-    let errors = diagnosis.errors().count();
-    match errors > 0 && !args.force {
-        true if args.json => {
-            output::note!("{diagnosis}");
-            Err(format!("the doctor found {errors} errors; mend them, or run with --force").into())
-        }
-        true => Err(format!("the doctor found {errors} errors; mend them, or run with --force").into()),
-        false => Ok(()),
+pub fn heed(args: &Args, diagnosis: Diagnosis) -> Result<Diagnosis, Box<dyn Error>> {
+    match args.json && !diagnosis.findings.is_empty() {
+        true => output::note!("{}", words::of_the_command_line(&diagnosis.to_string())),
+        false => args.say(&diagnosis.to_string())?,
     }
+    match refusal(args, &diagnosis) {
+        Some(refusal) if !args.plan => Err(refusal.into()),
+        _ => Ok(diagnosis),
+    }
+}
+
+/// Why nothing is trained after what the doctor found, if nothing is.
+#[must_use]
+pub fn refusal(args: &Args, diagnosis: &Diagnosis) -> Option<String> {
+    let errors = diagnosis.errors().count();
+    let found = count(errors, "error");
+    (errors > 0 && !args.force)
+        .then(|| format!("the doctor found {found}; mend what is wrong, or run with --force"))
 }
 
 /// That a record can be looked over; the doctor's own trait, under a name that says what it is here.

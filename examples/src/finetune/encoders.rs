@@ -9,12 +9,13 @@ use ragtune::core::adapters::{AdapterSet, AdapterStack};
 use ragtune::core::models::{
     CrossEncoder, Encoder, Labels, NewHead, ProblemType, SequenceClassifier, SpanReader, TokenClassifier,
 };
+use ragtune::core::text::Embedder;
 use ragtune::core::weights::FloatType;
 use ragtune::train::data::{
-    Dataset, JudgedColumns, LabelMap, Labelled, PairColumns, Question, Record, Tagged,
+    Dataset, JudgedColumns, LabelMap, Labelled, PairColumns, Question, Record, Tagged, beir,
     judged as judged_files, labelled, pairs as pair_files, questions as question_files, tags,
 };
-use ragtune::train::doctor::{self, Inputs};
+use ragtune::train::doctor::{self, Diagnosis, Inputs};
 use ragtune::train::encode::{self, EncodeReport, EncodedSet, Limits, TextEncoder, WindowLimits};
 use ragtune::train::metrics::squad::Version;
 use ragtune::train::mining::HardNegatives;
@@ -24,7 +25,9 @@ use ragtune::train::objective::{
 
 use super::args::Args;
 use super::data::{self, Examined, Sets};
-use super::run::{self, Form, Prepared};
+use super::result::Ended;
+use super::run::{self, Form, Part, Prepared};
+use super::{classes, files};
 use crate::Outcome;
 use crate::language_model;
 
@@ -34,15 +37,17 @@ const WINDOW_TOKENS: usize = 384;
 const OVERLAP_TOKENS: usize = 128;
 
 /// `--task classify`.
-pub fn classify(args: &Args) -> Outcome {
+pub fn classify(args: &Args) -> Result<Ended, Box<dyn Error>> {
     let mut columns = labelled::Columns::default();
     columns.text.clone_from(&args.text_column);
     columns.label.clone_from(&args.label_column);
+    columns.label_separator.clone_from(&args.label_separator);
     let sets = data::sets(args, |path| labelled::read(path, &columns))?;
     let several = sets
         .train
         .values()
         .any(|value: &Labelled| value.labels.len() != 1);
+    classes::check(&sets)?;
     let map = LabelMap::of_texts(&sets.train)?;
     let head = NewHead::new(Labels::new(map.names())?)
         .with_problem_type(if several {
@@ -64,12 +69,13 @@ pub fn classify(args: &Args) -> Outcome {
     let inputs = Inputs::default()
         .with_head(map.names())
         .with_tokens(tokens(&train, |item| &item.ids));
-    examine(args, &sets, inputs, &train.report, limits, false)?;
+    let diagnosis = examine(args, &sets, inputs, &train.report, limits, false)?;
     let prepared = Prepared {
-        notes: vec![train.report.to_string()],
-        train: train.items,
+        train: data::part(args, "training", train)?,
         valid: data::encoded(args, "validation", &sets.valid, encode)?,
         test: data::encoded(args, "test", &sets.test, encode)?,
+        sources: sets.sources,
+        diagnosis,
         save: |args, task: &Classification, set, form, folder| {
             save(args, set, form, folder, |stack| {
                 Ok(task.model().save(folder, stack, FloatType::F32)?)
@@ -77,13 +83,16 @@ pub fn classify(args: &Args) -> Outcome {
         },
         merges: true,
         loads: |_| "let model = SequenceClassifier::load(\"OUT\", &device)?;".to_owned(),
-        objective: Classification::new(model)?,
+        objective: match classes::weights(args, &sets.train, &map, several)? {
+            Some(weights) => Classification::new(model)?.with_class_weights(weights)?,
+            None => Classification::new(model)?,
+        },
     };
     run::run(args, prepared)
 }
 
 /// `--task tag`.
-pub fn tag(args: &Args) -> Outcome {
+pub fn tag(args: &Args) -> Result<Ended, Box<dyn Error>> {
     let sets = data::sets(args, |path| tags::read(path, &tags::Layout::default()))?;
     let map = LabelMap::of_tags(&sets.train)?;
     let labels = Labels::new(map.names())?;
@@ -102,12 +111,13 @@ pub fn tag(args: &Args) -> Outcome {
     let inputs = Inputs::default()
         .with_head(map.names())
         .with_tokens(tokens(&train, |item| &item.ids));
-    examine(args, &sets, inputs, &train.report, limits, false)?;
+    let diagnosis = examine(args, &sets, inputs, &train.report, limits, false)?;
     let prepared = Prepared {
-        notes: vec![train.report.to_string()],
-        train: train.items,
+        train: data::part(args, "training", train)?,
         valid: data::encoded(args, "validation", &sets.valid, encode)?,
         test: data::encoded(args, "test", &sets.test, encode)?,
+        sources: sets.sources,
+        diagnosis,
         save: |args, task: &Tagging, set, form, folder| {
             save(args, set, form, folder, |stack| {
                 Ok(task.model().save(folder, stack, FloatType::F32)?)
@@ -121,7 +131,7 @@ pub fn tag(args: &Args) -> Outcome {
 }
 
 /// `--task qa`.
-pub fn questions(args: &Args) -> Outcome {
+pub fn questions(args: &Args) -> Result<Ended, Box<dyn Error>> {
     let sets = data::sets(args, |path| {
         let (set, repairs) = question_files::read_repairing(path)?;
         let said = format!(
@@ -150,10 +160,14 @@ pub fn questions(args: &Args) -> Outcome {
     let offset = |name: &str,
                   set: &Dataset<Question>,
                   first: usize|
-     -> Result<Vec<Record<encode::Window>>, Box<dyn Error>> {
+     -> Result<Part<Record<encode::Window>>, Box<dyn Error>> {
         let mut encoded = data::encoded(args, name, set, |set| encoder.questions(set, windows))?;
         // An answer that stands in no window as a whole cannot be found, and counts as not found.
-        let asked: BTreeSet<usize> = encoded.iter().map(|window| window.value.question).collect();
+        let asked: BTreeSet<usize> = encoded
+            .examples
+            .iter()
+            .map(|window| window.value.question)
+            .collect();
         for number in (0..set.len()).filter(|number| !asked.contains(number)) {
             let mut alone = set.select(&[number]);
             alone.records[0].value.answers.clear();
@@ -161,9 +175,10 @@ pub fn questions(args: &Args) -> Outcome {
             unanswered
                 .iter_mut()
                 .for_each(|window| window.value.question = number);
-            encoded.extend(unanswered);
+            encoded.examples.extend(unanswered);
         }
         encoded
+            .examples
             .iter_mut()
             .for_each(|window| window.value.question += first);
         Ok(encoded)
@@ -174,13 +189,14 @@ pub fn questions(args: &Args) -> Outcome {
     }
     let inputs = Inputs::default().with_tokens(tokens(&train, |item| &item.ids));
     let limits = Limits::new(max_tokens).with_overflow(args.overflow);
-    examine(args, &sets, inputs, &train.report, limits, false)?;
+    let diagnosis = examine(args, &sets, inputs, &train.report, limits, false)?;
     let held_out = sets.valid.values().chain(sets.test.values()).cloned();
     let prepared = Prepared {
-        notes: vec![train.report.to_string()],
+        train: data::part(args, "training", train)?,
         valid: offset("validation", &sets.valid, 0)?,
         test: offset("test", &sets.test, sets.valid.len())?,
-        train: train.items,
+        sources: sets.sources.clone(),
+        diagnosis,
         save: |args, task: &SpanExtraction, set, form, folder| {
             save(args, set, form, folder, |stack| {
                 Ok(task.model().save(folder, stack, FloatType::F32)?)
@@ -196,8 +212,11 @@ pub fn questions(args: &Args) -> Outcome {
 }
 
 /// `--task rerank`.
-pub fn rerank(args: &Args) -> Outcome {
-    let sets = data::sets(args, |path| judged_files::read(path, &JudgedColumns::default()))?;
+pub fn rerank(args: &Args) -> Result<Ended, Box<dyn Error>> {
+    let sets = data::sets(args, |path| match files::beir(path) {
+        Some((folder, split)) => beir::read(folder, split),
+        None => judged_files::read(path, &JudgedColumns::default()),
+    })?;
     let model = Arc::new(CrossEncoder::with_new_head(
         folder(args)?,
         args.seed,
@@ -209,12 +228,13 @@ pub fn rerank(args: &Args) -> Outcome {
     let encode = |set: &Dataset<_>| encoder.judged(set, limits);
     let train = encode(&sets.train)?;
     let inputs = Inputs::default().with_tokens(tokens(&train, |item| &item.ids));
-    examine(args, &sets, inputs, &train.report, limits, false)?;
+    let diagnosis = examine(args, &sets, inputs, &train.report, limits, false)?;
     let prepared = Prepared {
-        notes: vec![train.report.to_string()],
-        train: train.items,
+        train: data::part(args, "training", train)?,
         valid: data::encoded(args, "validation", &sets.valid, encode)?,
         test: data::encoded(args, "test", &sets.test, encode)?,
+        sources: sets.sources,
+        diagnosis,
         save: |args, task: &RelevanceRanking, set, form, folder| {
             save(args, set, form, folder, |stack| {
                 Ok(task.model().save(folder, stack, FloatType::F32)?)
@@ -228,8 +248,11 @@ pub fn rerank(args: &Args) -> Outcome {
 }
 
 /// `--task embed`.
-pub fn embed(args: &Args) -> Outcome {
-    let mut sets = data::sets(args, |path| pair_files::read(path, &PairColumns::default()))?;
+pub fn embed(args: &Args) -> Result<Ended, Box<dyn Error>> {
+    let mut sets = data::sets(args, |path| match files::beir(path) {
+        Some((folder, split)) => beir::read_pairs(folder, split),
+        None => pair_files::read(path, &PairColumns::default()),
+    })?;
     let mut encoder = Encoder::load(folder(args)?, &args.device.device()?)?;
     if let Some(max_tokens) = args.max_tokens {
         encoder = encoder.with_max_seq_length(max_tokens)?;
@@ -247,12 +270,13 @@ pub fn embed(args: &Args) -> Outcome {
     let train = encode(&sets.train)?;
     let inputs = Inputs::default().with_tokens(tokens(&train, |item| &item.positive));
     let limits = Limits::new(model.max_seq_length());
-    examine(args, &sets, inputs, &train.report, limits, true)?;
+    let diagnosis = examine(args, &sets, inputs, &train.report, limits, true)?;
     let prepared = Prepared {
-        notes: vec![train.report.to_string()],
-        train: train.items,
+        train: data::part(args, "training", train)?,
         valid: data::encoded(args, "validation", &sets.valid, encode)?,
         test: data::encoded(args, "test", &sets.test, encode)?,
+        sources: sets.sources,
+        diagnosis,
         save: |args, task: &EmbeddingRanking, set, form, folder| {
             save(args, set, form, folder, |stack| {
                 Ok(task.model().save(folder, stack, FloatType::F32)?)
@@ -265,7 +289,12 @@ pub fn embed(args: &Args) -> Outcome {
         },
         objective: match args.dims.as_slice() {
             [] => EmbeddingRanking::new(Arc::clone(&model)),
-            dims => EmbeddingRanking::new(Arc::clone(&model)).with_dims(dims.iter().copied())?,
+            // The whole vectors stay what scores are of.
+            shorter => {
+                let whole = model.dim();
+                let shorter = shorter.iter().copied().filter(|dim| *dim != whole);
+                EmbeddingRanking::new(Arc::clone(&model)).with_dims([whole].into_iter().chain(shorter))?
+            }
         },
     };
     run::run(args, prepared)
@@ -293,11 +322,11 @@ fn examine<R: Examined>(
     report: &EncodeReport,
     limits: Limits,
     coupled: bool,
-) -> Outcome {
+) -> Result<Diagnosis, Box<dyn Error>> {
     let inputs = data::shown(inputs, sets)
         .with_encoding(data::encoding(report, limits))
         .with_settings(data::settings(args, &args.tuning(), report.items, coupled));
-    data::heed(args, &doctor::examine(&inputs))
+    data::heed(args, doctor::examine(&inputs))
 }
 
 /// Writes an adapter in PEFT's form, or the model with the trained weights in it.

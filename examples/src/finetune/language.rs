@@ -1,6 +1,7 @@
 //! Language models: instructions, plain text, preferences.
 
 use std::error::Error;
+use std::io::IsTerminal;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -10,13 +11,14 @@ use ragtune::core::weights::FloatType;
 use ragtune::train::data::{
     Dataset, Passage, TextFiles, instructions as instruction_files, passages, preferences as preference_files,
 };
-use ragtune::train::doctor::{self, Inputs, Learns};
+use ragtune::train::doctor::{self, Fault, Inputs, Learns, ShownText};
 use ragtune::train::encode::{ChatEncoder, EncodedSet, Limits, Sequence, blocks};
-use ragtune::train::objective::{LanguageModelling, PreferenceLoss, PreferenceOptimisation};
+use ragtune::train::objective::{LanguageModelling, PreferenceOptimisation};
 use ragtune::train::tuning::Tuning;
 
 use super::args::Args;
 use super::data::{self, Examined, Sets};
+use super::result::Ended;
 use super::run::{self, Form, Prepared, is_adapter};
 use crate::language_model;
 use crate::{Outcome, output};
@@ -29,7 +31,7 @@ const SHOWN: usize = 2;
 const SHOWN_CHARS: usize = 1500;
 
 /// `--task sft`.
-pub fn instructions(args: &Args) -> Outcome {
+pub fn instructions(args: &Args) -> Result<Ended, Box<dyn Error>> {
     let lm = load(args)?;
     let sets = data::sets(args, |path| instruction_files::read(path))?;
     let encoder = ChatEncoder::of(&lm)?;
@@ -39,7 +41,7 @@ pub fn instructions(args: &Args) -> Outcome {
 }
 
 /// `--task pretrain`.
-pub fn texts(args: &Args) -> Outcome {
+pub fn texts(args: &Args) -> Result<Ended, Box<dyn Error>> {
     let lm = load(args)?;
     let mut sets = data::sets(args, |path| passages::read(path, &TextFiles::default()))?;
     if sets.valid.is_empty() && args.valid.is_none() && !args.no_valid {
@@ -73,18 +75,19 @@ fn hold_out_end(args: &Args, sets: &mut Sets<Passage>) -> Outcome {
     ))?;
     record.value.text.truncate(cut);
     sets.valid = vec![Passage { text: end }].into();
+    let part = |(file, sum): &(String, String)| (format!("the end of {file}, held out"), sum.clone());
+    sets.sources.valid = sets.sources.train.as_ref().map(part);
     Ok(())
 }
 
 /// `--task dpo`.
-pub fn preferences(args: &Args) -> Outcome {
+pub fn preferences(args: &Args) -> Result<Ended, Box<dyn Error>> {
     let lm = load(args)?;
     let sets = data::sets(args, |path| preference_files::read(path))?;
     let encoder = ChatEncoder::of(&lm)?;
     let limits = limits(args, &lm);
     let encode = |set: &Dataset<_>| encoder.preferences(set, limits);
     let train = encode(&sets.train)?;
-    let notes = vec![train.report.to_string()];
     let args = &with_prompt(args, &lm)?;
     let tuning = args.tuning();
     let inputs = data::shown(Inputs::default(), &sets)
@@ -97,16 +100,17 @@ pub fn preferences(args: &Args) -> Outcome {
         )
         .with_encoding(data::encoding(&train.report, limits))
         .with_settings(data::settings(args, &tuning, train.items.len(), false));
-    data::heed(args, &doctor::examine(&inputs))?;
+    let diagnosis = data::heed(args, doctor::examine(&inputs))?;
     let prepared = Prepared {
-        train: train.items,
+        train: data::part(args, "training", train)?,
         valid: data::encoded(args, "validation", &sets.valid, encode)?,
         test: data::encoded(args, "test", &sets.test, encode)?,
-        notes,
+        sources: sets.sources,
+        diagnosis,
         save,
         merges: false,
         loads,
-        objective: PreferenceOptimisation::new(lm, PreferenceLoss::default()),
+        objective: PreferenceOptimisation::new(lm, args.preference_loss()),
     };
     run::run(args, prepared)
 }
@@ -118,9 +122,8 @@ fn learn<R: Examined>(
     sets: &Sets<R>,
     encode: impl Fn(&Dataset<R>) -> ragtune::train::Result<EncodedSet<Sequence>>,
     learns: Learns,
-) -> Outcome {
+) -> Result<Ended, Box<dyn Error>> {
     let train = encode(&sets.train)?;
-    let notes = vec![train.report.to_string()];
     show(args, &lm, &train)?;
     let args = &with_prompt(args, &lm)?;
     let tuning = args.tuning();
@@ -129,12 +132,20 @@ fn learn<R: Examined>(
         .with_sequences(&sequences, &train.sources, learns)
         .with_encoding(data::encoding(&train.report, limits(args, &lm)))
         .with_settings(data::settings(args, &tuning, train.items.len(), false));
-    data::heed(args, &doctor::examine(&inputs))?;
+    let mut diagnosis = doctor::examine(&inputs);
+    if learns == Learns::Everything {
+        // The measure of plain text is a mean over its tokens, however few texts they are in.
+        diagnosis
+            .findings
+            .retain(|finding| finding.fault != Fault::EvaluationTooSmall);
+    }
+    let diagnosis = data::heed(args, diagnosis)?;
     let prepared = Prepared {
-        train: train.items,
+        train: data::part(args, "training", train)?,
         valid: data::encoded(args, "validation", &sets.valid, &encode)?,
         test: data::encoded(args, "test", &sets.test, &encode)?,
-        notes,
+        sources: sets.sources.clone(),
+        diagnosis,
         save,
         merges: false,
         loads,
@@ -145,7 +156,19 @@ fn learn<R: Examined>(
 
 fn load(args: &Args) -> Result<Arc<CausalLm>, Box<dyn Error>> {
     let folder = language_model::folder(&args.model)?;
-    Ok(Arc::new(CausalLm::load(folder, &args.device.device()?)?))
+    let options = language_model::load_options(args.precision);
+    let lm = Arc::new(CausalLm::load_with(folder, &args.device.device()?, &options)?);
+    let reads = lm.config().max_position_embeddings;
+    if let Tuning::Prompt(prompt) = args.tuning()
+        && prompt.virtual_tokens + 2 > reads
+    {
+        return Err(format!(
+            "--virtual-tokens {}: the model reads {reads} tokens, and a text needs at least 2 of them",
+            prompt.virtual_tokens
+        )
+        .into());
+    }
+    Ok(lm)
 }
 
 fn limits(args: &Args, lm: &CausalLm) -> Limits {
@@ -170,7 +193,7 @@ fn with_prompt(args: &Args, lm: &CausalLm) -> Result<Args, Box<dyn Error>> {
     })
 }
 
-/// Shows examples with their trained tokens in green.
+/// Shows examples with their trained tokens in green, or in brackets.
 fn show(args: &Args, lm: &CausalLm, train: &EncodedSet<Sequence>) -> Outcome {
     if args.json {
         return Ok(());
@@ -183,9 +206,27 @@ fn show(args: &Args, lm: &CausalLm, train: &EncodedSet<Sequence>) -> Outcome {
             part.text = part.text.chars().take(left).collect();
             left -= part.text.chars().count();
         }
-        output::line(doctor::coloured(&parts))?;
+        match colours() {
+            true => output::line(doctor::coloured(&parts))?,
+            false => output::line(output::printable(&marked(&parts)))?,
+        }
     }
     Ok(())
+}
+
+/// Whether standard output takes colours: it is a terminal, and nobody has said NO_COLOR (<https://no-color.org>).
+fn colours() -> bool {
+    let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    std::io::stdout().is_terminal() && !refused
+}
+
+/// The parts for paper: what is trained stands in brackets.
+fn marked(parts: &[ShownText]) -> String {
+    let mark = |part: &ShownText| match part.trained && !part.text.is_empty() {
+        true => format!("⟦{}⟧", part.text),
+        false => part.text.clone(),
+    };
+    parts.iter().map(mark).collect()
 }
 
 /// Writes an adapter, or the whole model with the trained weights in it.

@@ -48,7 +48,7 @@ pub fn plan<O: Objective>(
     train: &[O::Example],
     evaluates: bool,
 ) -> Result<(TrainOptions, Option<MemoryPlan>), Box<dyn Error>> {
-    let options = args.options();
+    let options = args.options(train.len());
     let lengths: Vec<usize> = train.iter().map(|example| objective.tokens(example)).collect();
     let lengths = lengths.as_slice();
     let (Some(footprint), Some(resident)) = (Footprint::of(objective, train), status("VmRSS")) else {

@@ -1,34 +1,26 @@
 //! The parts of the program `finetune`: its command line, the tasks, the run.
 
+mod applies;
 mod args;
+mod card;
+mod choices;
+mod classes;
 mod data;
 mod encoders;
+mod files;
+mod folds;
+mod interrupt;
 mod language;
 mod memory;
+mod program;
+mod progress;
+mod result;
 mod run;
 mod search;
+mod settings;
+mod spent;
+mod words;
 
 pub use args::Args;
 pub use memory::give_back_freed;
-
-use args::Task;
-
-use crate::Outcome;
-
-/// Does what the command line says.
-///
-/// # Errors
-/// Those of data, models and training, with file and line where there is one.
-pub fn finetune(args: &Args) -> Outcome {
-    args.check()?;
-    match args.task {
-        Task::Sft => language::instructions(args),
-        Task::Pretrain => language::texts(args),
-        Task::Dpo => language::preferences(args),
-        Task::Classify => encoders::classify(args),
-        Task::Tag => encoders::tag(args),
-        Task::Qa => encoders::questions(args),
-        Task::Embed => encoders::embed(args),
-        Task::Rerank => encoders::rerank(args),
-    }
-}
+pub use program::main;

@@ -1,40 +1,63 @@
 //! The run itself, whatever the task.
 
-use std::cell::{Cell, RefCell};
+use std::error::Error;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Instant;
 
-use indicatif::{ProgressBar, ProgressStyle};
 use ragtune::core::adapters::{AdapterSet, AdapterStack};
+use ragtune::train::doctor::Diagnosis;
+use ragtune::train::encode::EncodeReport;
 use ragtune::train::objective::{Objective, Scores};
-use ragtune::train::report::{CardMetric, CardRun, Curves, ModelCard};
-use ragtune::train::search::SearchReport;
-use ragtune::train::trainer::{TrainEvent, TrainReport, Trainer};
+use ragtune::train::report::Curves;
+use ragtune::train::trainer::{Control, Outcome as RunOutcome, TrainEvent, TrainReport, Trainer};
 use ragtune::train::tuning::{Trainable, Tuning};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::args::Args;
+use super::card::{card, settings};
+use super::data::{Sources, refusal};
+use super::files;
+use super::interrupt::{self, Interrupted, while_training};
 use super::memory;
+use super::progress::Progress;
+use super::result::{Ended, Finished};
 use super::search::search;
-use crate::{Outcome, output};
+use super::spent::Spent;
+use super::words::count;
+use crate::Outcome;
 
 /// Everything that a task brings to its run.
 pub struct Prepared<O: Objective> {
     pub objective: O,
-    pub train: Vec<O::Example>,
-    pub valid: Vec<O::Example>,
-    pub test: Vec<O::Example>,
-    /// What became of the data on the way, a line each.
-    pub notes: Vec<String>,
+    pub train: Part<O::Example>,
+    pub valid: Part<O::Example>,
+    pub test: Part<O::Example>,
+    pub sources: Sources,
+    pub diagnosis: Diagnosis,
     /// Writes the tuned model into a folder that does not exist yet.
     pub save: Save<O>,
     /// The line that loads the result, where OUT stands for its folder.
     pub loads: fn(&Args) -> String,
     /// Whether the model with an adapter in it is written as well: it is small, and has the head and its labels.
     pub merges: bool,
+}
+
+/// A set, ready to be computed.
+pub struct Part<E> {
+    pub examples: Vec<E>,
+    /// What became of the records on the way.
+    pub report: EncodeReport,
+}
+
+impl<E> Default for Part<E> {
+    fn default() -> Self {
+        Self {
+            examples: Vec::new(),
+            report: EncodeReport::default(),
+        }
+    }
 }
 
 /// Writes what was learned into a folder: in PEFT's form where the method is an adapter, or the model with it.
@@ -50,23 +73,23 @@ pub enum Form {
 }
 
 /// Trains, evaluates, saves and reports.
-pub fn run<O: Objective>(args: &Args, prepared: Prepared<O>) -> Outcome {
+pub fn run<O: Objective>(args: &Args, prepared: Prepared<O>) -> Result<Ended, Box<dyn Error>> {
     let Prepared {
         objective,
         train,
         valid,
         test,
-        notes,
+        sources,
+        diagnosis,
         save,
         loads,
         merges,
     } = prepared;
-    for note in &notes {
-        args.say(note)?;
-    }
-    let started = Instant::now();
+    let data = sources.numbers([&train.report, &valid.report, &test.report]);
+    let (train, valid, test) = (train.examples, valid.examples, test.examples);
+    let spent = Spent::begin(&args.out, args.resume);
     let searched = match args.search {
-        Some(size) if !args.plan => Some(search(args, size, &objective, &train, &valid)?),
+        Some(size) if !args.plan => Some(search(args, size, &objective, &train, &valid, &spent)?),
         _ => None,
     };
     // The best settings are the settings from here on.
@@ -80,52 +103,57 @@ pub fn run<O: Objective>(args: &Args, prepared: Prepared<O>) -> Outcome {
     if let Some(plan) = &plan {
         args.say(&format!("memory: {plan}"))?;
     }
-    let predicted = plan.map(|plan| plan.peak);
+    let predicted_peak = plan.map(|plan| plan.peak);
     if args.plan {
-        return match args.json {
-            true => output::json(&json!({
-                "task": args.task.to_string(), "method": args.method.to_string(),
-                "trainable": trainable.count(), "total": trainable.total(),
-                "predicted_peak_bytes": predicted,
-            })),
-            false => Ok(()),
-        };
+        let object = json!({
+            "task": args.task.to_string(), "method": args.method.to_string(),
+            "trainable": trainable.count(), "total": trainable.total(),
+            "predicted_peak_bytes": predicted_peak,
+            "findings": &diagnosis.findings,
+        });
+        let refused = refusal(args, &diagnosis);
+        return Ok(Ended::Planned { object, refused });
     }
     let forms: &[Form] = match (is_adapter(tuning), merges) {
         (true, true) => &[Form::Adapter, Form::Model],
         (true, false) => &[Form::Adapter],
         (false, _) => &[Form::Model],
     };
-    for result in forms.iter().map(|form| form.folder(args)) {
-        if result.exists() {
-            return Err(format!("{} exists; name another --out, or remove it", result.display()).into());
-        }
-    }
     let state = match &searched {
         Some(searched) => searched.state.clone(),
         None => args.out.join("state"),
     };
-    if state.exists() && !args.resume {
-        return Err(format!(
-            "{} has the state of a run; go on with it by --resume, or name another --out",
-            state.display()
-        )
-        .into());
+    let before = stands(args, forms, &state)?;
+    if before {
+        spent.is_over();
     }
     // 1. The run.
-    let bar = Bar::new(args.json);
-    let report = Trainer::new(&objective, &train, options)
+    let progress = Progress::new(args.json);
+    let control = Control::new();
+    let trainer = Trainer::new(&objective, &train, options.clone())
         .with_valid(&valid)
         .with_folder(&state)
         .with_resume(args.resume)
-        .with_observer(|event| bar.show(event))
-        .run(tuning, &mut trainable)?;
-    bar.finish();
-    let seconds = started.elapsed().as_secs_f64();
+        .with_control(control.clone())
+        .with_observer(|event| {
+            progress.show(event);
+            interrupt::heed(&control);
+            if matches!(event, TrainEvent::Saved { .. }) {
+                spent.keep();
+            }
+        });
+    let report = while_training(|| trainer.run(tuning, &mut trainable));
+    progress.finish();
+    let report: TrainReport = report?;
+    if report.outcome == RunOutcome::Cancelled {
+        spent.keep();
+        let done = count(report.steps, "step");
+        return Err(Box::new(Interrupted { done, state }));
+    }
     // 2. The scores.
     let set = trainable.adapters(objective.base())?;
     let adapters = AdapterStack::base().with(Arc::new(set.clone()), 1.0);
-    let scores = |examples: &[O::Example]| -> Result<Option<Scores>, Box<dyn std::error::Error>> {
+    let scores = |examples: &[O::Example]| -> Result<Option<Scores>, Box<dyn Error>> {
         match examples.is_empty() {
             true => Ok(None),
             false => Ok(Some(objective.evaluate(examples, &adapters)?)),
@@ -133,54 +161,84 @@ pub fn run<O: Objective>(args: &Args, prepared: Prepared<O>) -> Outcome {
     };
     let (valid_scores, test_scores) = (scores(&valid)?, scores(&test)?);
     if let Some(file) = &args.predictions {
-        let mut shown = objective.predictions(&test, &adapters)?;
-        if shown.len() == test.len() {
-            for (one, example) in shown.iter_mut().zip(&test) {
-                if let (Some(one), Some(origin)) = (one.as_object_mut(), objective.origin(example)) {
-                    one.insert("line".to_owned(), json!(origin.line));
-                }
-            }
+        match file.exists() {
+            // Only where the run went on.
+            true => args.say(&format!(
+                "{} is there already, and stays as it is",
+                file.display()
+            ))?,
+            false => write_predictions(file, &predicted(&objective, &test, &adapters)?)?,
         }
-        predictions(file, &shown)?;
     }
     // 3. The files.
     fs::create_dir_all(&args.out)?;
-    let loads = match merges && !set.is_mergeable() {
+    let folders: Vec<PathBuf> = forms.iter().map(|form| form.folder(args)).collect();
+    // The last is the model, where there is one.
+    let shown = folders
+        .last()
+        .map_or_else(String::new, |folder| folder.display().to_string());
+    let mut loads = loads(args).replace("OUT", &shown);
+    if merges && !set.is_mergeable() {
         // The model has the head and its labels; the bottlenecks stand beside it.
-        true => format!(
-            "{} // and beside it AdapterSet::load({:?}, &model)?",
-            loads(args),
-            Form::Adapter.folder(args).display().to_string()
-        ),
-        false => loads(args),
-    };
+        let adapter = Form::Adapter.folder(args).display().to_string();
+        loads += &format!(" // and beside it AdapterSet::load({adapter:?}, &model)?");
+    }
     let curves = args.out.join("curves");
     Curves::new(&report.history).write(&curves)?;
-    let peak = memory::peak();
-    let found = Found {
-        report: &report,
-        trainable: &trainable,
-        valid: valid_scores.as_ref(),
-        test: test_scores.as_ref(),
-        seconds,
-        peak,
-        predicted,
-        search: searched.as_ref().map(|searched| &searched.report),
+    let mut found = Finished {
+        task: args.task.to_string(),
+        method: args.method.to_string(),
+        trainable: trainable.count(),
+        total: trainable.total(),
+        steps: report.steps,
+        epochs: report.history.steps.last().map_or(0.0, |step| step.epoch),
+        before,
+        took: spent.now(),
+        predicted_peak,
+        best: report.best.filter(|_| options.keep_best),
+        valid: valid_scores,
+        test: test_scores,
+        data,
+        settings: settings(args, tuning, &options, report.steps),
+        seed: args.seed,
+        base_model: base_model(args),
+        findings: serde_json::to_value(&diagnosis.findings)?,
+        search: searched.as_ref().map(|searched| searched.report.to_json()),
+        curves,
+        written: folders,
+        loads,
     };
-    let card = card(args, tuning, &found, &loads, train.len());
+    let notes: Vec<String> = diagnosis
+        .findings
+        .iter()
+        .map(|finding| finding.to_string())
+        .collect();
     // Under another name until it is whole, the last one first: a run that ends here writes all of it again.
-    for form in forms.iter().rev() {
+    for form in forms.iter().rev().filter(|_| !before) {
         let result = form.folder(args);
         let partial = result.with_extension("partial");
         if partial.exists() {
             fs::remove_dir_all(&partial)?;
         }
         save(args, &objective, &set, *form, &partial)?;
-        card.write(&partial)?;
-        fs::rename(&partial, &result)?;
+        found.took = spent.now();
+        let readme = card(args, tuning, &found, &notes).write(&partial)?;
+        files::follow_umask(&partial, &readme)?;
+        // A run that ended between two results wrote this one.
+        if !result.exists() {
+            fs::rename(&partial, &result)?;
+        } else {
+            fs::remove_dir_all(&partial)?;
+        }
     }
-    let written: Vec<_> = forms.iter().map(|form| form.folder(args)).collect();
-    print(args, &found, &written, &curves, &loads)
+    if !before {
+        spent.keep_as(found.took);
+        fs::write(
+            args.out.join("run.json"),
+            serde_json::to_vec_pretty(&found.to_json())?,
+        )?;
+    }
+    Ok(Ended::Finished(Box::new(found)))
 }
 
 impl Form {
@@ -197,187 +255,70 @@ pub fn is_adapter(tuning: &Tuning) -> bool {
     !matches!(tuning, Tuning::Full | Tuning::Selective(_) | Tuning::Head)
 }
 
-/// What a run came to.
-struct Found<'a> {
-    report: &'a TrainReport,
-    trainable: &'a Trainable,
-    valid: Option<&'a Scores>,
-    test: Option<&'a Scores>,
-    seconds: f64,
-    peak: Option<u64>,
-    predicted: Option<u64>,
-    search: Option<&'a SearchReport>,
+/// The model that is tuned, by its name on the hub where it is from there.
+fn base_model(args: &Args) -> String {
+    args.model.strip_prefix("hub:").unwrap_or(&args.model).to_owned()
 }
 
-fn print(args: &Args, found: &Found<'_>, written: &[PathBuf], curves: &Path, loads: &str) -> Outcome {
-    let numbers = |scores: Option<&Scores>| -> Value {
-        let values = scores.map(|scores| {
-            scores
-                .iter()
-                .map(|(name, value)| (name.to_owned(), json!(value)))
-                .collect()
-        });
-        values.map_or(Value::Null, |values: Map<String, Value>| Value::Object(values))
-    };
-    if args.json {
-        let mut object = json!({
-            "task": args.task.to_string(),
-            "method": args.method.to_string(),
-            "trainable": found.trainable.count(),
-            "total": found.trainable.total(),
-            "steps": found.report.steps,
-            "seconds": found.seconds,
-            "peak_bytes": found.peak,
-            "predicted_peak_bytes": found.predicted,
-            "valid": numbers(found.valid),
-            "test": numbers(found.test),
-            "out": written[0].display().to_string(),
-        });
-        if let (Some(report), Some(object)) = (found.search, object.as_object_mut()) {
-            object.insert("search".to_owned(), report.to_json());
+/// How the folder of the run stands to what is asked for; whether the run was finished before.
+fn stands(args: &Args, forms: &[Form], state: &Path) -> Result<bool, Box<dyn Error>> {
+    let results: Vec<PathBuf> = forms.iter().map(|form| form.folder(args)).collect();
+    let is_there = |result: &&PathBuf| result.exists();
+    let saved = fs::read_dir(state).map(|entries| entries.flatten().count());
+    match (args.resume, saved) {
+        (true, Err(_)) => Err(format!(
+            "--resume: {} is not there, so that nothing can go on; name the --out of the run, or leave --resume out to \
+             begin one",
+            state.display()
+        )
+        .into()),
+        (true, Ok(0)) => {
+            args.say(&format!("{}: no state was saved yet, the run begins anew", state.display()))?;
+            Ok(false)
         }
-        return output::json(&object);
-    }
-    output::line(format_args!(
-        "{} steps in {:.1} s{}",
-        found.report.steps,
-        found.seconds,
-        found
-            .peak
-            .map(|peak| format!(", peak of memory {}", memory::megabytes(peak)))
-            .unwrap_or_default()
-    ))?;
-    if let Some((step, score)) = found.report.best {
-        output::line(format_args!("best validation behind step {step}: {score:.4}"))?;
-    }
-    for (name, scores) in [("valid", found.valid), ("test", found.test)] {
-        if let Some(scores) = scores {
-            output::line(format_args!("{name}: {scores}"))?;
+        (true, Ok(_)) => {
+            let before = results.iter().all(|result| result.exists());
+            if before {
+                args.say(&format!("the run in {} is finished; this is its result", args.out.display()))?;
+            }
+            Ok(before)
         }
+        (false, _) => match results.iter().find(is_there) {
+            Some(result) => {
+                Err(format!("{} exists; name another --out, or remove it", result.display()).into())
+            }
+            None if state.exists() => Err(format!(
+                "{} has the state of a run; go on with it by --resume, or name another --out",
+                state.display()
+            )
+            .into()),
+            None => Ok(false),
+        },
     }
-    output::line(format_args!("curves: {}", curves.display()))?;
-    for result in written {
-        output::line(format_args!("result: {}", result.display()))?;
-    }
-    // The last is the model, where there is one.
-    let result = written
-        .last()
-        .map_or_else(String::new, |result| result.display().to_string());
-    output::line(format_args!("load it: {}", loads.replace("OUT", &result)))
 }
 
-/// Writes what was predicted, a JSON line each.
-fn predictions(file: &Path, predictions: &[Value]) -> Outcome {
+/// What the result says of each example, with its line.
+fn predicted<O: Objective>(
+    objective: &O,
+    test: &[O::Example],
+    adapters: &AdapterStack,
+) -> Result<Vec<Value>, Box<dyn Error>> {
+    let mut shown = objective.predictions(test, adapters)?;
+    if shown.len() == test.len() {
+        for (one, example) in shown.iter_mut().zip(test) {
+            if let (Some(one), Some(origin)) = (one.as_object_mut(), objective.origin(example)) {
+                one.insert("line".to_owned(), json!(origin.line));
+                let file = origin.file.as_ref().map(|file| file.to_string_lossy());
+                one.insert("file".to_owned(), json!(file));
+            }
+        }
+    }
+    Ok(shown)
+}
+
+/// Writes what was predicted, a JSON line each; never over a file.
+fn write_predictions(file: &Path, predictions: &[Value]) -> Outcome {
     let lines: String = predictions.iter().map(|one| format!("{one}\n")).collect();
     let written = fs::File::create_new(file).and_then(|mut file| file.write_all(lines.as_bytes()));
-    written.map_err(|error| format!("cannot write {}: {error}", file.display()))?;
-    Ok(())
-}
-
-fn card(args: &Args, tuning: &Tuning, found: &Found<'_>, loads: &str, examples: usize) -> ModelCard {
-    let name = args
-        .out
-        .file_name()
-        .map(|name| name.to_string_lossy().into_owned());
-    let mut card = ModelCard::new(name.unwrap_or_default(), &args.model, tuning.name())
-        .with_seed(args.seed)
-        .with_setting("task", args.task)
-        .with_setting("examples", examples)
-        .with_run(CardRun {
-            trainable: found.trainable.count() as u64,
-            total: found.trainable.total() as u64,
-            steps: found.report.steps,
-            epochs: found.report.history.steps.last().map_or(0.0, |step| step.epoch),
-            seconds: found.seconds,
-            peak_bytes: found.peak,
-        })
-        .with_snippet("rust", loads.replace("OUT", "."));
-    if let Value::Object(settings) = tuning.to_json() {
-        // The card names the method itself.
-        let shown = |(name, value): &(String, Value)| name != "method" && !value.is_null();
-        for (name, value) in settings.into_iter().filter(shown) {
-            card = card.with_setting(name, value);
-        }
-    }
-    for (split, scores) in [("validation", found.valid), ("test", found.test)] {
-        for (name, value) in scores.into_iter().flat_map(Scores::iter) {
-            card = card.with_metric(CardMetric::new(split, name, value));
-        }
-    }
-    card
-}
-
-/// A bar with the loss, the speed and the time that is left.
-pub struct Bar {
-    bar: ProgressBar,
-    loss: Cell<Option<f64>>,
-    scores: RefCell<Option<String>>,
-    since: Cell<Option<Instant>>,
-    tokens: Cell<usize>,
-}
-
-impl Bar {
-    pub fn new(hidden: bool) -> Self {
-        let bar = if hidden {
-            ProgressBar::hidden()
-        } else {
-            ProgressBar::new(0)
-        };
-        if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len} {msg}, {eta} left") {
-            bar.set_style(style);
-        }
-        Self {
-            bar,
-            loss: Cell::new(None),
-            scores: RefCell::new(None),
-            since: Cell::new(None),
-            tokens: Cell::new(0),
-        }
-    }
-
-    pub fn show(&self, event: &TrainEvent<'_>) {
-        match event {
-            TrainEvent::Started { done, steps, .. } => {
-                self.bar.set_length(*steps as u64);
-                self.bar.set_position(*done as u64);
-                self.bar.reset_eta();
-                self.since.set(Some(Instant::now()));
-            }
-            TrainEvent::Stepped { step, .. } => {
-                // A mean over about twenty steps: single ones jump.
-                let mean = self
-                    .loss
-                    .get()
-                    .map_or(step.loss, |mean| 0.95 * mean + 0.05 * step.loss);
-                self.loss.set(Some(mean));
-                self.tokens.set(self.tokens.get() + step.tokens);
-                let seconds = self
-                    .since
-                    .get()
-                    .map_or(0.0, |since| since.elapsed().as_secs_f64());
-                let speed = self.tokens.get() as f64 / seconds.max(1e-9);
-                let scores = self.scores.borrow();
-                let scores = scores
-                    .as_ref()
-                    .map(|scores| format!(", {scores}"))
-                    .unwrap_or_default();
-                self.bar.set_position(step.number as u64);
-                self.bar
-                    .set_message(format!("loss {mean:.4}{scores}, {speed:.0} tokens/s"));
-            }
-            TrainEvent::Evaluated { evaluation, .. } => {
-                let first = evaluation
-                    .scores
-                    .iter()
-                    .next()
-                    .map(|(name, value)| format!("{name} {value:.4}"));
-                *self.scores.borrow_mut() = first;
-            }
-            _ => {}
-        }
-    }
-
-    pub fn finish(&self) {
-        self.bar.finish_and_clear();
-    }
+    written.map_err(|error| format!("cannot write {}: {error}", file.display()).into())
 }

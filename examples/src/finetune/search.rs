@@ -7,11 +7,15 @@ use ragtune::train::objective::Objective;
 use ragtune::train::search::{
     Candidates, Domain, Halving, Point, Search, SearchEvent, SearchReport, SearchSpace,
 };
-use ragtune::train::trainer::{Trainer, fingerprint};
+use ragtune::train::trainer::{Control, Trainer, fingerprint};
 use ragtune::train::tuning::{Trainable, Tuning};
 
-use super::args::{Args, SearchSize};
-use super::run::Bar;
+use super::args::Args;
+use super::choices::SearchSize;
+use super::interrupt::{self, Interrupted, while_training};
+use super::progress::Progress;
+use super::spent::Spent;
+use super::words;
 
 /// How far the learning rate is searched around the method's own, where nothing else is said.
 const AROUND: f64 = 10.0;
@@ -38,6 +42,7 @@ pub fn search<O: Objective>(
     objective: &O,
     train: &[O::Example],
     valid: &[O::Example],
+    spent: &Spent,
 ) -> Result<Searched, Box<dyn Error>> {
     if valid.is_empty() {
         return Err(
@@ -56,29 +61,57 @@ pub fn search<O: Objective>(
         )
         .into());
     }
+    if args.resume && !folder.exists() {
+        return Err(format!(
+            "--resume: {} is not there, so that nothing can go on; name the --out of the search, or leave --resume out to \
+             begin one",
+            folder.display()
+        )
+        .into());
+    }
     let count = candidates.len();
+    let control = Control::new();
     let mut search = Search::new(candidates)
         .with_data(fingerprint(objective, &[train, valid]))
         .with_folder(&folder)
         .with_resume(args.resume)
-        .with_observer(|event| show(args, count, event));
+        .with_control(control.clone())
+        .with_observer(|event| {
+            show(args, count, event);
+            if matches!(event, SearchEvent::Advanced { .. }) {
+                spent.keep();
+            }
+        });
     if let Some(eta) = args.search_halving {
         search = search.with_halving(Halving::new(eta));
     }
     let heads = objective.heads();
-    let report = search.run(|leg| -> Result<_, Box<dyn Error>> {
-        let args = args.at(leg.point)?;
-        let tuning = args.tuning();
-        let mut trainable = Trainable::new(objective.base(), &tuning, &heads, args.seed)?
-            .with_head_rate(&heads, args.head_ratio())?;
-        let bar = Bar::new(args.json);
-        let trainer = Trainer::new(objective, train, args.options())
-            .with_valid(valid)
-            .with_observer(|event| bar.show(event));
-        let reached = leg.train(trainer, &tuning, &mut trainable);
-        bar.finish();
-        Ok(reached?)
+    let report = while_training(|| {
+        search.run(|leg| -> Result<_, Box<dyn Error>> {
+            let args = args.at(leg.point)?;
+            let tuning = args.tuning();
+            let mut trainable = Trainable::new(objective.base(), &tuning, &heads, args.seed)?
+                .with_head_rate(&heads, args.head_ratio())?;
+            let progress = Progress::new(args.json);
+            let trainer = Trainer::new(objective, train, args.options(train.len()))
+                .with_valid(valid)
+                .with_observer(|event| {
+                    progress.show(event);
+                    interrupt::heed(&control);
+                });
+            let reached = leg.train(trainer, &tuning, &mut trainable);
+            progress.finish();
+            // A failure stands in the table.
+            reached.map_err(|error| words::of_error(&error).into())
+        })
     })?;
+    if report.cancelled {
+        spent.keep();
+        return Err(Box::new(Interrupted {
+            done: "a part of the search".to_owned(),
+            state: folder,
+        }));
+    }
     let [table, ..] = report.write(&folder)?;
     args.say(&report.to_string())?;
     let Some(best) = report.best() else {
@@ -160,22 +193,25 @@ impl Args {
         for (name, value) in point.iter() {
             let text = value.to_string();
             match name {
-                "lr" => args.lr = Some(read(name, &text)?),
-                "head-lr" => args.head_lr = Some(read(name, &text)?),
+                "lr" => args.lr = Some(number(name, &text)?),
+                "head-lr" => args.head_lr = Some(number(name, &text)?),
                 "method" => args.method = read(name, &text)?,
-                "rank" => args.rank = read(name, &text)?,
-                "alpha" => args.alpha = Some(read(name, &text)?),
-                "dropout" => args.dropout = read(name, &text)?,
-                "reduction" => args.reduction = read(name, &text)?,
-                "virtual-tokens" => args.virtual_tokens = read(name, &text)?,
-                "epochs" => (args.epochs, args.steps) = (read(name, &text)?, None),
-                "steps" => args.steps = Some(read(name, &text)?),
-                "batch" => args.batch = read(name, &text)?,
-                "accumulate" => args.accumulate = read(name, &text)?,
-                "warmup" => args.warmup = read(name, &text)?,
+                "rank" => args.rank = whole(name, &text)?,
+                "alpha" => args.alpha = Some(number(name, &text)?),
+                "dropout" => args.dropout = number(name, &text)?,
+                "reduction" => args.reduction = number(name, &text)?,
+                "virtual-tokens" => args.virtual_tokens = whole(name, &text)?,
+                "epochs" => (args.epochs, args.steps) = (number(name, &text)?, None),
+                "steps" => args.steps = Some(whole(name, &text)?),
+                "batch" => args.batch = whole(name, &text)?,
+                "accumulate" => args.accumulate = whole(name, &text)?,
+                "warmup" => {
+                    args.warmup = number(name, &text)?;
+                    args.given.insert(name.to_owned());
+                }
                 "schedule" => args.schedule = read(name, &text)?,
-                "weight-decay" => args.weight_decay = read(name, &text)?,
-                "seed" => args.seed = read(name, &text)?,
+                "weight-decay" => args.weight_decay = number(name, &text)?,
+                "seed" => args.seed = whole(name, &text)?,
                 other => {
                     return Err(format!(
                         "--search-space: no setting {other:?}; there are lr, head-lr, method, rank, alpha, dropout, \
@@ -192,4 +228,14 @@ impl Args {
 fn read<T: FromStr<Err: std::fmt::Display>>(name: &str, text: &str) -> Result<T, Box<dyn Error>> {
     text.parse()
         .map_err(|error| format!("--search-space: {name}={text}: {error}").into())
+}
+
+fn number(name: &str, text: &str) -> Result<f64, Box<dyn Error>> {
+    text.parse()
+        .map_err(|_| format!("--search-space: {name}={text}: {name} is a number").into())
+}
+
+fn whole<T: FromStr>(name: &str, text: &str) -> Result<T, Box<dyn Error>> {
+    text.parse()
+        .map_err(|_| format!("--search-space: {name}={text}: {name} is a whole number from 0").into())
 }

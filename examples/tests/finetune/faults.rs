@@ -69,24 +69,30 @@ fn command_lines_that_are_no_run_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let files = data::write("sft", folder.path());
     let sft = |more: &str| run("sft", &files.train, more);
-    sft("--method lara").refused(&["lara", "full, last:N, head, lora, dora, ia3, adapter, prompt"]);
+    sft("--method lara").refused(&[
+        "lara",
+        "full, last:N, norms, biases, patterns:NAMES, head, lora, dora, ia3, adapter, prompt",
+    ]);
     sft("--method last:0").refused(&["last"]);
     sft("--method last:9").refused(&["2 layers"]);
     sft("--method lora --targets qproj").refused(&["qproj", "q_proj"]);
-    sft("--rank 0").refused(&["rank"]);
-    sft("--method prompt --virtual-tokens 0 --force").refused(&["virtual_tokens"]);
-    sft("--method adapter --reduction 0 --force").refused(&["reduction"]);
-    sft("--batch 0 --force").refused(&["batch"]);
-    sft("--lr=-1 --force").refused(&["learning_rate"]);
-    sft("--lr nan --force").refused(&["learning_rate"]);
-    sft("--dropout 1.5 --force").refused(&["dropout"]);
-    sft("--warmup 3 --force").refused(&["warmup"]);
+    sft("--rank 0").refused(&["--rank"]);
+    sft("--method prompt --virtual-tokens 0 --force").refused(&["--virtual-tokens"]);
+    sft("--method adapter --reduction 0 --force").refused(&["--reduction"]);
+    sft("--batch 0 --force").refused(&["--batch"]);
+    sft("--lr -1 --force").refused(&["--lr", "-1"]);
+    sft("--lr nan --force").refused(&["--lr"]);
+    sft("--dropout 1.5 --force").refused(&["--dropout"]);
+    sft("--warmup 3 --force").refused(&["--warmup"]);
     sft("--overflow cut").refused(&["cut", "error, truncate, drop"]);
     sft("--plan --resume").refused(&["--plan"]);
     sft("--search-space lr=1e-5..1e-3").refused(&["--search"]);
     sft("--search 2 --search-space lr=1e-3..1e-5 --force").refused(&["lower"]);
     sft("--search 2 --search-space speed=1,2 --force").refused(&["speed", "lr, head-lr"]);
-    sft("--search 2 --search-space rank=four,five --force").refused(&["rank=five", "invalid digit"]);
+    sft("--search 2 --search-space rank=four,five --force").refused(&["rank=five", "whole number"]);
+    sft("--method prompt --virtual-tokens 100000 --force").refused(&["--virtual-tokens", "reads"]);
+    sft("--method head --force").refused(&["--method", "adds none"]);
+    sft("--clip -1 --force").refused(&["--clip"]);
     sft("--memory 1 --force").refused(&["bytes of memory do not suffice"]);
     sft("--max-tokens 6 --overflow error --force").refused(&["train.jsonl", "line", "tokens"]);
     let sure = finetune(&line![
@@ -125,4 +131,28 @@ fn what_the_doctor_finds_stops_the_run() {
     );
     ended.refused(&["the doctor found", "--force"]);
     assert!(ended.stdout.contains("train.csv, line"), "{}", ended.stdout);
+    // The plan is shown nevertheless, and the status says so.
+    let plan = run(
+        "classify",
+        &files.train,
+        &format!("--test {} --plan --json", files.train.display()),
+    );
+    plan.refused(&["the doctor found", "another set", "--force"]);
+    let json = plan.json();
+    assert!(json["predicted_peak_bytes"].is_number(), "{json}");
+    let faults: Vec<&str> = json["findings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|one| one["fault"].as_str())
+        .collect();
+    assert!(faults.contains(&"leakage"), "{faults:?}");
+}
+
+#[test]
+fn an_empty_label_is_named_with_its_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let train = folder.path().join("train.csv");
+    fs::write(&train, "text,label\ndrink it,drink\nnear it,\nthe texts,vector\n").unwrap();
+    run("classify", &train, "--force").refused(&["train.csv, line 3", "label is empty", "--clean"]);
 }

@@ -7,6 +7,10 @@
 
 mod data;
 mod faults;
+mod folds;
+mod forms;
+mod options;
+mod output;
 mod program;
 mod resume;
 mod search;

@@ -3,9 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
-use clap::Parser;
-use ragtune_examples::finetune::{self, Args};
-use ragtune_examples::output;
+use ragtune_examples::finetune;
 use serde_json::Value;
 
 /// Where the process finds its command line.
@@ -16,6 +14,7 @@ const SEPARATOR: char = '\u{1f}';
 /// What a process ended with.
 pub struct Ended {
     pub success: bool,
+    pub status: Option<i32>,
     pub stdout: String,
     pub stderr: String,
 }
@@ -23,11 +22,9 @@ pub struct Ended {
 /// What `main` of the program does, where this process was started as the program.
 pub fn be_the_program() {
     if let Ok(arguments) = std::env::var(ARGUMENTS) {
-        let args = Args::parse_from(arguments.split(SEPARATOR));
-        let status = output::run(|| finetune::finetune(&args));
+        let status = finetune::main(arguments.split(SEPARATOR).map(Into::into));
         // The test that this process also is has nothing to say.
-        let failed = format!("{status:?}") != format!("{:?}", std::process::ExitCode::SUCCESS);
-        std::process::exit(i32::from(failed));
+        std::process::exit(i32::from(status));
     }
 }
 
@@ -74,6 +71,7 @@ pub fn finetune(arguments: &[String]) -> Ended {
         .map_or(stdout.clone(), |(_, rest)| rest.to_owned());
     Ended {
         success: status.success(),
+        status: status.code(),
         stdout,
         stderr,
     }
@@ -84,6 +82,15 @@ pub fn start(arguments: &[String]) -> Child {
     command(arguments)
         .stdout(Stdio::null())
         .stderr(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+/// Starts the program with both its outputs to be read.
+pub fn start_piped(arguments: &[String]) -> Child {
+    command(arguments)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
         .spawn()
         .unwrap()
 }

@@ -95,5 +95,5 @@ fn a_search_in_which_all_fails_says_so() {
         &folder.path().join("run"),
         "--search grid --search-space lr=50,60",
     );
-    finetune(&line).refused(&["all 2 trials failed", "learning_rate", "trials.csv"]);
+    finetune(&line).refused(&["all 2 trials failed", "--lr", "trials.csv"]);
 }

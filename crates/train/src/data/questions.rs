@@ -1,4 +1,4 @@
-//! Questions on given texts, in the JSON of SQuAD 1.1 and 2.0.
+//! Questions on given texts, in the JSON of SQuAD 1.1 and 2.0, and in the rows that the library `datasets` makes of it.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::dataset::{Dataset, Origin, Record};
 use super::json::{self, Node};
 use super::record::{Answer, Question};
-use super::source::Source;
+use super::source::{Format, Source};
 use super::table::text_of;
 use crate::error::Result;
 
@@ -26,7 +26,9 @@ pub struct OffsetRepairs {
 /// Reads questions from a file; every answer has to stand at its offset.
 ///
 /// Offsets are counted in characters in the file and in bytes in the records. A question without answers is one that its
-/// context does not answer.
+/// context does not answer. A file is the JSON of SQuAD, articles with paragraphs with questions, or has a question in each
+/// row with the fields `id`, `title`, `context`, `question` and `answers`, whose `text` and `answer_start` are lists, as
+/// `Dataset.to_json` of the library `datasets` writes it.
 ///
 /// # Errors
 /// Those of [`Source::read`] and [`parse`].
@@ -91,14 +93,22 @@ impl<'a> Reader<'a> {
     }
 
     fn read(mut self) -> Result<(Dataset<Question>, OffsetRepairs)> {
-        let root = json::document(self.source)?;
-        let articles = match root.get("data") {
-            Some(data) => items(data, "data")?,
-            None => root
-                .items()
-                .ok_or_else(|| root.malformed("no \"data\"; is it the JSON of SQuAD?"))?,
+        let articles = if self.source.format() == Format::JsonLines {
+            json::records(self.source)?
+        } else {
+            let root = json::document(self.source)?;
+            match root.get("data") {
+                Some(data) => items(data, "data")?,
+                None => root
+                    .items()
+                    .ok_or_else(|| root.malformed("no \"data\"; is it the JSON of SQuAD?"))?,
+            }
         };
         for article in articles {
+            if article.get("paragraphs").is_none() && article.get("context").is_some() {
+                self.row(article)?;
+                continue;
+            }
             let title = article.get("title").map(Node::value).transpose()?;
             let title = title.and_then(|title| text_of(title).ok());
             for paragraph in items(field(article, "paragraphs")?, "paragraphs")? {
@@ -145,9 +155,62 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
+    /// A question with everything that belongs to it.
+    fn row(&mut self, row: Node<'_>) -> Result<()> {
+        let context = text(field(row, "context")?)?;
+        let offsets = Offsets::new(&context);
+        let id = text(field(row, "id")?)?;
+        let title = row.get("title").map(Node::value).transpose()?;
+        let title = title
+            .and_then(|title| text_of(title).ok())
+            .filter(|title| !title.is_empty());
+        let mut answers = Vec::new();
+        if let Some(given) = row.get("answers").filter(|given| given.starts_with('{')) {
+            let texts = items(field(given, "text")?, "text")?;
+            let starts = items(field(given, "answer_start")?, "answer_start")?;
+            if texts.len() != starts.len() {
+                return Err(given.malformed(format!(
+                    "question {id:?}: {} answers and {} starts of answers",
+                    texts.len(),
+                    starts.len()
+                )));
+            }
+            for (answer, start) in texts.into_iter().zip(starts) {
+                answers.push(self.placed(answer, text(answer)?, start, &context, &offsets, &id)?);
+            }
+        } else if let Some(given) = row.get("answers").filter(|given| given.starts_with('[')) {
+            for answer in items(given, "answers")? {
+                answers.push(self.answer(answer, &context, &offsets, &id)?);
+            }
+        }
+        let value = Question {
+            question: text(field(row, "question")?)?,
+            context,
+            answers,
+            document: title,
+            id,
+        };
+        let origin = self.source.origin(row.at());
+        self.records.push(Record { value, origin });
+        Ok(())
+    }
+
     fn answer(&mut self, answer: Node<'_>, context: &str, offsets: &Offsets, id: &str) -> Result<Answer> {
-        let text = text(field(answer, "text")?)?;
-        let start = field(answer, "answer_start")?.value()?;
+        let start = field(answer, "answer_start")?;
+        self.placed(answer, text(field(answer, "text")?)?, start, context, offsets, id)
+    }
+
+    /// An answer where it is said to stand.
+    fn placed(
+        &mut self,
+        answer: Node<'_>,
+        text: String,
+        start: Node<'_>,
+        context: &str,
+        offsets: &Offsets,
+        id: &str,
+    ) -> Result<Answer> {
+        let start = start.value()?;
         let Some(chars) = start.as_u64().and_then(|start| usize::try_from(start).ok()) else {
             return Err(answer.malformed(format!(
                 "question {id:?}: \"answer_start\" is not a whole number from 0"
@@ -273,6 +336,35 @@ mod tests {
         assert!(parse_repairing(&squad("two", 999)).is_err());
         assert!(parse_repairing(&squad("three", 2)).is_err());
         assert!(parse(&squad("", 2)).is_err());
+    }
+
+    #[test]
+    fn rows_of_the_library_datasets_are_read() {
+        let rows = "{\"id\":\"7\",\"title\":\"T\",\"context\":\"ä one, two\",\"question\":\"?\",\
+                    \"answers\":{\"text\":[\"one\",\"two\"],\"answer_start\":[2,7]}}\n\
+                    {\"id\":\"8\",\"title\":\"\",\"context\":\"b\",\"question\":\"!\",\
+                    \"answers\":{\"text\":[],\"answer_start\":[]}}\n";
+        let set = parse(&Source::from_text("s.jsonl", rows)).unwrap();
+        let question = &set.records[0].value;
+        let starts: Vec<usize> = question.answers.iter().map(|answer| answer.start).collect();
+        assert_eq!(
+            (starts.as_slice(), question.document.as_deref()),
+            ([3, 8].as_slice(), Some("T"))
+        );
+        assert!(set.records[1].value.answers.is_empty() && set.records[1].value.document.is_none());
+        assert_eq!(set.records[1].origin.line, 2);
+        // The same rows as one list.
+        let list = format!("[{}]", rows.trim().replace('\n', ","));
+        let listed = parse(&Source::from_text("s.json", list)).unwrap();
+        assert_eq!(listed.records[0].value, set.records[0].value);
+        let other = rows.replace("[2,7]", "[2]");
+        let error = parse(&Source::from_text("s.jsonl", other))
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("line 1") && error.contains("2 answers and 1 starts"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -353,6 +353,10 @@ impl Objective for Classification {
         Some(&example.origin)
     }
 
+    fn settings(&self) -> Value {
+        json!({ "class_weights": self.weights })
+    }
+
     fn footprint(&self) -> Option<Footprint> {
         Some(Footprint::encoder(self.model.encoder().shape()))
     }

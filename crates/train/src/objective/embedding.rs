@@ -9,6 +9,7 @@ use ragtune_core::models::Encoder;
 use ragtune_core::models::layered::Tokens;
 use ragtune_core::nn::Segments;
 use ragtune_core::text::Role;
+use serde_json::{Value, json};
 
 use super::{Objective, Pass, Scores};
 use crate::data::{Origin, Record};
@@ -192,6 +193,10 @@ impl Objective for EmbeddingRanking {
         }
         let count = examples.len().max(1) as f64;
         Ok(Scores::higher("mrr", reciprocal / count).with("accuracy", first / count))
+    }
+
+    fn settings(&self) -> Value {
+        json!({ "scale": self.scale, "dims": self.dims })
     }
 
     fn footprint(&self) -> Option<Footprint> {

@@ -141,6 +141,12 @@ pub trait Objective: Send + Sync {
         Ok(Vec::new())
     }
 
+    /// The settings of the objective itself that the weights depend on, such as those of its loss: a run that goes on with
+    /// others is another run.
+    fn settings(&self) -> Value {
+        Value::Null
+    }
+
     /// Where an example was read, for messages.
     fn origin<'e>(&self, example: &'e Self::Example) -> Option<&'e Origin> {
         let _ = example;

@@ -6,6 +6,7 @@ use burn::tensor::{Tensor, TensorData, activation};
 use ragtune_core::adapters::{AdapterBase, AdapterStack};
 use ragtune_core::kernels::{self, CrossEntropyOptions, on_threads};
 use ragtune_core::models::CausalLm;
+use serde_json::{Value, json};
 
 use super::batches::by_tokens;
 use super::language_modelling::{counted, digest, packed};
@@ -190,6 +191,16 @@ impl Objective for PreferenceOptimisation {
         Ok(Scores::lower("loss", mean(&losses))
             .with("accuracy", mean(&right))
             .with("margin", mean(&margins)))
+    }
+
+    fn settings(&self) -> Value {
+        match self.loss {
+            PreferenceLoss::Dpo {
+                beta,
+                label_smoothing,
+            } => json!({ "loss": "dpo", "beta": beta, "label_smoothing": label_smoothing }),
+            PreferenceLoss::Ipo { beta } => json!({ "loss": "ipo", "beta": beta }),
+        }
     }
 
     fn footprint(&self) -> Option<Footprint> {

@@ -306,7 +306,7 @@ impl ModelCard {
         let languages: Vec<&str> = self.languages.iter().map(String::as_str).collect();
         list("language", &languages);
         list("tags", &["ragtune", &self.method]);
-        if !self.metrics.is_empty() {
+        if self.metrics.iter().any(|metric| metric.value.is_finite()) {
             self.index(text);
         }
         text.push_str("---\n");
@@ -317,7 +317,7 @@ impl ModelCard {
         let task = self.pipeline_tag.as_deref().unwrap_or("other");
         let _ = writeln!(text, "model-index:\n- name: {}\n  results:", quoted(&self.name));
         let mut splits: Vec<&str> = Vec::new();
-        for metric in &self.metrics {
+        for metric in self.metrics.iter().filter(|metric| metric.value.is_finite()) {
             if !splits.contains(&metric.split.as_str()) {
                 splits.push(&metric.split);
             }
@@ -332,15 +332,14 @@ impl ModelCard {
                 quoted(split),
                 name = quoted(name),
             );
-            for metric in self.metrics.iter().filter(|metric| metric.split == split) {
-                let value = match metric.value.is_finite() {
-                    true => metric.value.to_string(),
-                    false => quoted(&metric.value.to_string()),
-                };
+            // The hub takes numbers only; what is none stands in the table.
+            let finite = |metric: &&CardMetric| metric.split == split && metric.value.is_finite();
+            for metric in self.metrics.iter().filter(finite) {
                 let _ = writeln!(
                     text,
                     "    - type: {name}\n      name: {name}\n      value: {value}",
-                    name = quoted(&metric.name)
+                    name = quoted(&metric.name),
+                    value = metric.value
                 );
             }
         }
@@ -364,12 +363,16 @@ impl ModelCard {
                     None if sure => " |".into(),
                     None => String::new(),
                 };
+                let value = match metric.value {
+                    value if value.is_nan() => "no number".to_owned(),
+                    value if value.is_infinite() => "beyond all numbers".to_owned(),
+                    value => format!("{value:.4}"),
+                };
                 let _ = writeln!(
                     text,
-                    "| {} | {} | {:.4} |{interval}",
+                    "| {} | {} | {value} |{interval}",
                     cell(&metric.split),
                     cell(&metric.name),
-                    metric.value
                 );
             }
         }
@@ -434,6 +437,8 @@ fn method(name: &str) -> String {
         "lora" => "A LoRA adapter,".into(),
         "dora" => "A DoRA adapter,".into(),
         "ia3" => "An (IA)³ adapter,".into(),
+        "adapter" => "Bottleneck adapters,".into(),
+        "prompt" => "A prompt of trained rows,".into(),
         other => format!("Method {},", code(other)),
     }
 }
@@ -506,6 +511,24 @@ mod tests {
                     .contains("base_model:")
             );
         }
+    }
+
+    #[test]
+    fn what_is_no_number_is_said_and_not_listed() {
+        let card = ModelCard::new("n", "b", "full")
+            .with_metric(CardMetric::new("test", "loss", 900.0))
+            .with_metric(CardMetric::new("test", "perplexity", f64::INFINITY));
+        let text = card.to_markdown();
+        assert!(
+            text.contains("| test | perplexity | beyond all numbers |"),
+            "{text}"
+        );
+        assert!(
+            !text.contains("inf") && text.matches("value:").count() == 1,
+            "{text}"
+        );
+        let none = ModelCard::new("n", "b", "full").with_metric(CardMetric::new("test", "loss", f64::NAN));
+        assert!(!none.to_markdown().contains("model-index"));
     }
 
     #[test]

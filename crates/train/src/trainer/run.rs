@@ -299,8 +299,12 @@ impl<'a, O: Objective> Trainer<'a, O> {
         for parameter in trainable.parameters() {
             *rates.entry(parameter.rate().to_string()).or_default() += parameter.count();
         }
-        let settings =
-            json!({ "tuning": tuning.to_json(), "options": self.options.to_json(), "weights": rates });
+        let settings = json!({
+            "tuning": tuning.to_json(),
+            "options": self.options.to_json(),
+            "weights": rates,
+            "objective": self.objective.settings(),
+        });
         let data = fingerprint(self.objective, &[self.train, self.valid]);
         Store::new(folder, settings, data).map(Some)
     }

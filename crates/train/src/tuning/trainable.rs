@@ -71,10 +71,10 @@ impl Trainable {
             Tuning::Full => select::all(base),
             Tuning::Selective(selection) => selection.weights(base)?,
             Tuning::Head if heads.is_empty() => {
-                return Err(Error::NothingTrains {
-                    what: "a head".to_owned(),
-                    suggestions: vec!["the task adds none; choose another method".to_owned()],
-                });
+                return Err(Error::invalid(
+                    "method",
+                    "head trains the head that a task adds, and this task adds none; choose another",
+                ));
             }
             Tuning::Head => BTreeSet::new(),
             Tuning::Lora(lora) => {

@@ -21,6 +21,7 @@ use Task::{Classify, Dpo, Embed, Pretrain, Qa, Rerank, Sft, Tag};
 const OPTIONS: &[(&str, Where)] = &[
     ("predictions", Where::Tasks(&[Classify, Tag, Qa])),
     ("empty-windows", Where::Tasks(&[Qa])),
+    ("overlap-tokens", Where::Tasks(&[Qa])),
     ("hard-negatives", Where::Tasks(&[Embed])),
     ("dims", Where::Tasks(&[Embed])),
     ("text-column", Where::Tasks(&[Classify])),

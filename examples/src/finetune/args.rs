@@ -58,6 +58,10 @@ pub struct Args {
     /// qa: windows without its answer that are learned of each question [default: all]
     #[arg(long, value_name = "N")]
     pub empty_windows: Option<usize>,
+    /// qa: tokens that neighbouring windows of a context share; at least those of the longest answer
+    /// [default: 128, at most a third of a window]
+    #[arg(long, value_name = "N")]
+    pub overlap_tokens: Option<usize>,
     /// embed: texts for each question that are near to it and not its answer, found by the model among the other texts
     #[arg(long, value_name = "N")]
     pub hard_negatives: Option<usize>,

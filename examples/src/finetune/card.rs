@@ -67,6 +67,7 @@ pub fn settings(args: &Args, tuning: &Tuning, options: &TrainOptions, steps: usi
     );
     add("hard negatives", json!(args.hard_negatives));
     add("empty windows", json!(args.empty_windows));
+    add("overlap tokens", json!(args.overlap_tokens));
     if let Value::Object(of_method) = tuning.to_json() {
         // The method is named of itself.
         for (name, value) in of_method.into_iter().filter(|(name, _)| name != "method") {

@@ -53,6 +53,7 @@ impl Sources {
                 items: report.items,
                 cut: report.truncated,
                 left_out: report.too_long.len() + report.without_target.len(),
+                in_no_window: report.in_no_window.len(),
             })
         });
         numbers.collect()

@@ -152,7 +152,7 @@ pub fn questions(args: &Args) -> Result<Ended, Box<dyn Error>> {
     let max_tokens = args.max_tokens.unwrap_or(reads.min(WINDOW_TOKENS));
     let windows = WindowLimits::default()
         .with_max_tokens(max_tokens)
-        .with_overlap_tokens(OVERLAP_TOKENS.min(max_tokens / 3))
+        .with_overlap_tokens(args.overlap_tokens.unwrap_or(OVERLAP_TOKENS.min(max_tokens / 3)))
         .with_overflow(args.overflow);
     let tokenizer = Arc::clone(model.tokenizer());
     let encoder = TextEncoder::new(&tokenizer)?;

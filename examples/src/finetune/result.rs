@@ -63,6 +63,8 @@ pub struct SetNumbers {
     pub cut: usize,
     /// Examples that were left out.
     pub left_out: usize,
+    /// Questions whose answer no window shows as a whole: left out of what is learned, and not found where it is measured.
+    pub in_no_window: usize,
 }
 
 /// Scores as JSON, which has no number for what is infinite or none; [`unwritable`] says why one is null.
@@ -169,6 +171,7 @@ impl SetNumbers {
             "items": self.items,
             "cut": self.cut,
             "left_out": self.left_out,
+            "answer_in_no_window": self.in_no_window,
         })
     }
 
@@ -178,7 +181,15 @@ impl SetNumbers {
             " (of {} examples",
             self.examples - self.left_out.min(self.examples)
         );
-        for (count, what) in [(self.left_out, "left out"), (self.cut, "cut")] {
+        let counts = [
+            (self.left_out, "left out"),
+            (self.cut, "cut"),
+            (
+                self.in_no_window,
+                "whose answer is in no window and counts as not found",
+            ),
+        ];
+        for (count, what) in counts {
             if count > 0 {
                 of += &format!(", {count} {what}");
             }

@@ -92,7 +92,8 @@ pub fn run<O: Objective>(args: &Args, prepared: Prepared<O>) -> Result<Ended, Bo
         Some(size) if !args.plan => Some(search(args, size, &objective, &train, &valid, &spent)?),
         _ => None,
     };
-    // The best settings are the settings from here on.
+    let goes_on = args.resume;
+    // The best settings are the settings from here on, and its run goes on from the state that the search left.
     let args = searched.as_ref().map_or(args, |searched| &searched.args);
     let tuning = &args.tuning();
     let heads = objective.heads();
@@ -117,13 +118,13 @@ pub fn run<O: Objective>(args: &Args, prepared: Prepared<O>) -> Result<Ended, Bo
     let forms: &[Form] = match (is_adapter(tuning), merges) {
         (true, true) => &[Form::Adapter, Form::Model],
         (true, false) => &[Form::Adapter],
-        (false, _) => &[Form::Model],
+        (false, saved) => &[Form::Model],
     };
     let state = match &searched {
         Some(searched) => searched.state.clone(),
         None => args.out.join("state"),
     };
-    let before = stands(args, forms, &state)?;
+    let before = stands(args, goes_on, forms, &state)?;
     if before {
         spent.is_over();
     }
@@ -260,11 +261,18 @@ fn base_model(args: &Args) -> String {
     args.model.strip_prefix("hub:").unwrap_or(&args.model).to_owned()
 }
 
-/// How the folder of the run stands to what is asked for; whether the run was finished before.
-fn stands(args: &Args, forms: &[Form], state: &Path) -> Result<bool, Box<dyn Error>> {
+/// How the folder of the run stands to what is asked for; whether the run was finished before. `goes_on` is what the command
+/// line says, also where a search has begun the run.
+fn stands(args: &Args, goes_on: bool, forms: &[Form], state: &Path) -> Result<bool, Box<dyn Error>> {
     let results: Vec<PathBuf> = forms.iter().map(|form| form.folder(args)).collect();
-    let is_there = |result: &&PathBuf| result.exists();
-    let saved = fs::read_dir(state).map(|entries| entries.flatten().count());
+    if let Some(result) = results.iter().find(|result| !goes_on && result.exists()) {
+        return Err(format!("{} exists; name another --out, or remove it", result.display()).into());
+    }
+    let is_state = |entry: fs::DirEntry| {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        name.starts_with("state-") && !name.ends_with(".partial")
+    };
+    let saved = fs::read_dir(state).map(|entries| entries.flatten().any(is_state));
     match (args.resume, saved) {
         (true, Err(_)) => Err(format!(
             "--resume: {} is not there, so that nothing can go on; name the --out of the run, or leave --resume out to \
@@ -272,28 +280,23 @@ fn stands(args: &Args, forms: &[Form], state: &Path) -> Result<bool, Box<dyn Err
             state.display()
         )
         .into()),
-        (true, Ok(0)) => {
+        (true, Ok(false)) => {
             args.say(&format!("{}: no state was saved yet, the run begins anew", state.display()))?;
             Ok(false)
         }
-        (true, Ok(_)) => {
+        (true, Ok(true)) => {
             let before = results.iter().all(|result| result.exists());
             if before {
                 args.say(&format!("the run in {} is finished; this is its result", args.out.display()))?;
             }
             Ok(before)
         }
-        (false, _) => match results.iter().find(is_there) {
-            Some(result) => {
-                Err(format!("{} exists; name another --out, or remove it", result.display()).into())
-            }
-            None if state.exists() => Err(format!(
-                "{} has the state of a run; go on with it by --resume, or name another --out",
-                state.display()
-            )
-            .into()),
-            None => Ok(false),
-        },
+        (false, Ok(true)) => Err(format!(
+            "{} has the state of a run; go on with it by --resume, or name another --out",
+            state.display()
+        )
+        .into()),
+        (false, _) => Ok(false),
     }
 }
 

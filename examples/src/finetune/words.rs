@@ -26,6 +26,7 @@ const OPTIONS: &[(&str, &str)] = &[
     ("max_tokens", "--max-tokens"),
     ("method", "--method"),
     ("num_negatives", "--hard-negatives"),
+    ("overlap_tokens", "--overlap-tokens"),
     ("patience", "--patience"),
     ("prompt", "--method prompt"),
     ("rank", "--rank"),
@@ -63,6 +64,10 @@ const PHRASES: &[(&str, &str)] = &[
     ),
     ("remove duplicates by cleaning", "remove duplicates (--clean)"),
     ("remove both by cleaning", "remove both (--clean)"),
+    (
+        "raise the overlap or the tokens of a window above",
+        "raise --overlap-tokens or --max-tokens above",
+    ),
     ("load the base in int8", "load the base with --precision int8"),
     ("load the model in f32", "load the model with --precision f32"),
 ];

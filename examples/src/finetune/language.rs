@@ -243,14 +243,21 @@ fn save<O: HasModel>(args: &Args, objective: &O, set: &AdapterSet, form: Form, f
 }
 
 fn loads(args: &Args) -> String {
-    match is_adapter(&args.tuning()) {
-        true => format!(
-            "let base = LocalGenerator::load({:?}, &device)?; let adapter = AdapterSet::load(\"OUT\", base.lm())?; \
-             let rag = Rag::builder().generator(base.with_adapters(AdapterStack::base().with(adapter.into(), 1.0)));",
+    if !is_adapter(&args.tuning()) {
+        return "let rag = Rag::builder().generator(LocalGenerator::load(\"OUT\", &device)?);".to_owned();
+    }
+    let base = match args.precision {
+        // The adapter has learned to stand beside weights that are rounded so.
+        Some(precision) => format!(
+            "LocalGenerator::load_with({:?}, &device, &LoadOptions::default().with_precision(Precision::{precision:?}))?",
             args.model
         ),
-        false => "let rag = Rag::builder().generator(LocalGenerator::load(\"OUT\", &device)?);".to_owned(),
-    }
+        None => format!("LocalGenerator::load({:?}, &device)?", args.model),
+    };
+    format!(
+        "let base = {base}; let adapter = AdapterSet::load(\"OUT\", base.lm())?; \
+         let rag = Rag::builder().generator(base.with_adapters(AdapterStack::base().with(adapter.into(), 1.0)));"
+    )
 }
 
 /// A task of a language model.

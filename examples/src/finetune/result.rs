@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::memory::megabytes;
 use super::spent::Took;
+use super::words::count;
 use crate::{Outcome, output};
 
 /// How a task ended.
@@ -135,8 +136,8 @@ impl Finished {
     pub fn print(&self) -> Outcome {
         let peak = self.took.peak_bytes;
         output::line(format_args!(
-            "{} steps in {:.1} s{}{}",
-            self.steps,
+            "{} in {:.1} s{}{}",
+            count(self.steps, "step"),
             self.took.seconds,
             peak.map(|peak| format!(", peak of memory {}", megabytes(peak)))
                 .unwrap_or_default(),
@@ -177,10 +178,8 @@ impl SetNumbers {
 
     /// What scores of the set are of.
     fn of(&self) -> String {
-        let mut of = format!(
-            " (of {} examples",
-            self.examples - self.left_out.min(self.examples)
-        );
+        let examples = self.examples - self.left_out.min(self.examples);
+        let mut of = format!(" (of {}", count(examples, "example"));
         let counts = [
             (self.left_out, "left out"),
             (self.cut, "cut"),
@@ -189,9 +188,9 @@ impl SetNumbers {
                 "whose answer is in no window and counts as not found",
             ),
         ];
-        for (count, what) in counts {
-            if count > 0 {
-                of += &format!(", {count} {what}");
+        for (number, what) in counts {
+            if number > 0 {
+                of += &format!(", {number} {what}");
             }
         }
         of + ")"

@@ -148,14 +148,17 @@ impl fmt::Display for Diagnosis {
         for finding in &self.findings {
             writeln!(f, "{finding}")?;
         }
-        let of = |severity| self.findings.iter().filter(|f| f.severity == severity).count();
+        let of = |severity, one: &str| {
+            let count = self.findings.iter().filter(|f| f.severity == severity).count();
+            format!("{count} {one}{}", if count == 1 { "" } else { "s" })
+        };
         write!(
             f,
-            "{} kinds of fault looked for: {} errors, {} warnings, {} notes",
+            "{} kinds of fault looked for: {}, {}, {}",
             self.looked_for.len(),
-            of(Severity::Error),
-            of(Severity::Warning),
-            of(Severity::Note)
+            of(Severity::Error, "error"),
+            of(Severity::Warning, "warning"),
+            of(Severity::Note, "note")
         )
     }
 }

@@ -9,6 +9,8 @@ mod answerer;
 mod asynchronous;
 mod error;
 #[cfg(feature = "train")]
+pub mod evaluate;
+#[cfg(feature = "train")]
 pub mod experiment;
 mod extractive;
 mod generative;

@@ -18,3 +18,7 @@ struct OpenAi;
 #[cfg(all(feature = "cpu", feature = "train"))]
 #[doc = include_str!("../../../docs/training.md")]
 struct Training;
+
+#[cfg(feature = "train")]
+#[doc = include_str!("../../../docs/evaluation.md")]
+struct Evaluating;

@@ -126,7 +126,7 @@ pub(super) fn strength(measures: &[Measures]) -> f32 {
 }
 
 /// The cosine that the encoder gives to strangers, and the call that found it out.
-pub(super) fn strangers(embedder: &dyn Embedder) -> Result<(f32, ModelCall)> {
+pub(crate) fn strangers(embedder: &dyn Embedder) -> Result<(f32, ModelCall)> {
     let questions: Vec<_> = STRANGERS.iter().map(|(question, _)| *question).collect();
     let statements: Vec<_> = STRANGERS.iter().map(|(_, statement)| *statement).collect();
     let started = Instant::now();
@@ -207,7 +207,7 @@ fn embed(embedder: &dyn Embedder, texts: &[&str], role: Role) -> Result<(Vec<Vec
 }
 
 /// The cosine of two vectors of unit length.
-pub(super) fn cosine(a: &[f32], b: &[f32]) -> f32 {
+pub(crate) fn cosine(a: &[f32], b: &[f32]) -> f32 {
     a.iter().zip(b).map(|(x, y)| x * y).sum()
 }
 

@@ -11,3 +11,6 @@ mod selection;
 
 pub use answerer::{Evidence, ExtractiveAnswerer, SentenceEvidence};
 pub use options::ExtractiveOptions;
+
+#[cfg(feature = "train")]
+pub(crate) use evidence::{cosine, strangers};

@@ -14,7 +14,7 @@ const MAX_RANGE: usize = 64;
 
 /// A citation mark in an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Mark {
+pub(crate) struct Mark {
     /// Its bytes, brackets included.
     pub span: Span,
     /// Its numbers in order; a number too great to be one is `usize::MAX`.
@@ -23,7 +23,7 @@ pub(super) struct Mark {
 
 /// Finds marks in growing text, outside of code.
 #[derive(Debug, Default)]
-pub(super) struct Marks {
+pub(crate) struct Marks {
     scanned: usize,
     /// Number of backticks that opened the code in which the scan is.
     code: Option<usize>,

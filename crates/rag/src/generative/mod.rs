@@ -10,3 +10,8 @@ mod writer;
 
 pub use answerer::GenerativeAnswerer;
 pub use template::{PromptExample, PromptTemplate};
+
+#[cfg(feature = "train")]
+pub(crate) use marker::Marks;
+#[cfg(feature = "train")]
+pub(crate) use neutral::text as neutral_text;

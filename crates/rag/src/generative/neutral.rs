@@ -15,7 +15,7 @@ const MAX_LABEL_CHARS: usize = 160;
 
 /// The text of a source: marks of sources become `&lt;source>`, control tokens `&lt;|name|>`, bracketed numbers get
 /// spaces (`[ 2 ]`), other control characters than line breaks and tabs go.
-pub(super) fn text(source: &str) -> String {
+pub(crate) fn text(source: &str) -> String {
     // First of all what cannot be seen goes: it could split a mark.
     let seen: String = source
         .chars()

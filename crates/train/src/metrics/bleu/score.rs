@@ -167,6 +167,22 @@ impl Bleu {
         self.corpus(&[references], &[hypothesis])
     }
 
+    /// The score of a corpus from the counts of its parts, as [`Bleu::corpus`] over all of their texts; for intervals, where
+    /// texts need not be cut again for every resampled set.
+    pub fn together<'s>(&self, parts: impl IntoIterator<Item = &'s BleuScore>) -> BleuScore {
+        let mut correct = vec![0; self.order];
+        let mut total = vec![0; self.order];
+        let (mut hypothesis_tokens, mut reference_tokens) = (0, 0);
+        for part in parts {
+            for (sums, counts) in [(&mut correct, &part.correct), (&mut total, &part.total)] {
+                sums.iter_mut().zip(counts).for_each(|(sum, count)| *sum += count);
+            }
+            hypothesis_tokens += part.hypothesis_tokens;
+            reference_tokens += part.reference_tokens;
+        }
+        self.score(correct, total, hypothesis_tokens, reference_tokens)
+    }
+
     fn tokens(&self, text: &str) -> Vec<String> {
         if self.lowercase {
             self.tokenizer.tokens(&text.to_lowercase())

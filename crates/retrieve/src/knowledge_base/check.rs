@@ -48,6 +48,9 @@ pub(super) fn check(base: &Base) -> Result<CheckReport> {
     // A view that grew with the base must equal one that is made at once.
     let afresh = base.read_view(None)?;
     check_index(base, &afresh, &mut report)?;
+    if view.seq == afresh.seq && report.is_whole() {
+        check_index(base, &view, &mut report)?;
+    }
     if view.seq == afresh.seq && view.chunks != afresh.chunks {
         report
             .problems
@@ -61,6 +64,14 @@ pub(super) fn check(base: &Base) -> Result<CheckReport> {
             report.chunks
         );
         report.problems.push(problem);
+    } else if i64::try_from(lexical.stamp()) == Ok(seq) && view.seq == seq {
+        for key in &view.chunks {
+            if !lexical.contains(key.chunk)? {
+                report
+                    .problems
+                    .push(format!("the lexical index lacks chunk {}", key.chunk));
+            }
+        }
     }
     Ok(report)
 }

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use serde::{Deserialize, Serialize};
 use tantivy::indexer::LogMergePolicy;
+use tantivy::query::AllQuery;
 use tantivy::schema::Term;
 use tantivy::{Index, IndexReader, IndexWriter, ReloadPolicy, TantivyDocument, TantivyError};
 
@@ -160,6 +161,16 @@ impl LexicalIndex {
         self.len() == 0
     }
 
+    /// Whether a passage is in the index.
+    ///
+    /// # Errors
+    /// [`Error::LexicalIndex`] when the index cannot be read.
+    pub fn contains(&self, chunk: i64) -> Result<bool> {
+        self.snapshot()
+            .contains(chunk, self.fields.chunk)
+            .map_err(|source| failed("search", source))
+    }
+
     /// Takes in what another process committed, and returns the stamp.
     ///
     /// # Errors
@@ -300,6 +311,7 @@ impl LexicalIndex {
             Err(error) => {
                 // A writer that cannot forget what it was given is thrown away with it.
                 if open.rollback().is_ok() {
+                    set_policy(&open);
                     writer.open = Some(open);
                 }
                 return Err(error);
@@ -331,9 +343,7 @@ impl LexicalIndex {
         let open: IndexWriter = index
             .writer_with_num_threads(threads, threads * THREAD_MEMORY_BYTES)
             .map_err(|source| self.not_written("open for writing", source))?;
-        let mut policy = LogMergePolicy::default();
-        policy.set_del_docs_ratio_before_merge(MAX_DELETED_SHARE);
-        open.set_merge_policy(Box::new(policy));
+        set_policy(&open);
         // Another process may have written since this one read: replacing needs to know what is there.
         self.write_state()
             .reload(self.fields)
@@ -354,8 +364,14 @@ impl LexicalIndex {
         let delete = |open: &IndexWriter, chunk| {
             open.delete_term(Term::from_field_i64(self.fields.chunk, chunk));
         };
+        // The library numbers its operations, and the first one of a writer that was opened or rolled back gets the number
+        // of the last commit. A merge that starts before the next commit applies what has that number already, but not to
+        // segments whose deletions carry it: so the first deletion after an opening was lost where such segments were
+        // merged. This takes the number, so that no operation has it.
+        open.run(Vec::new()).map_err(write)?;
         if clear {
-            open.delete_all_documents().map_err(write)?;
+            // The library's own way to delete all sets the numbers back, below those of deletions that still wait.
+            open.delete_query(Box::new(AllQuery)).map_err(write)?;
         }
         removed.iter().for_each(|&chunk| delete(open, chunk));
         let mut seen = HashSet::new();
@@ -382,6 +398,16 @@ impl LexicalIndex {
         match (source, &self.dir) {
             (TantivyError::LockFailure(..), Some(dir)) => Error::Locked { path: dir.clone() },
             (source, _) => failed(action, source),
+        }
+    }
+}
+
+impl Drop for LexicalIndex {
+    /// Waits for merges that are under way: one that ends after another writer was opened would undo its commit.
+    fn drop(&mut self) {
+        let writer = self.writer.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if let Some(Err(error)) = writer.open.take().map(IndexWriter::wait_merging_threads) {
+            tracing::warn!(%error, "merging segments of the lexical index failed");
         }
     }
 }
@@ -418,6 +444,13 @@ fn snapshot(index: &Index, reader: &IndexReader, fields: Fields) -> tantivy::Res
         }
         stamp = again;
     }
+}
+
+/// Merges segments of like size, and rewrites those with many deleted passages.
+fn set_policy(writer: &IndexWriter) {
+    let mut policy = LogMergePolicy::default();
+    policy.set_del_docs_ratio_before_merge(MAX_DELETED_SHARE);
+    writer.set_merge_policy(Box::new(policy));
 }
 
 fn failed(action: &'static str, source: TantivyError) -> Error {

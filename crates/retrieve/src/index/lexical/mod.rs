@@ -1,5 +1,7 @@
 //! Words to passages: BM25 over an inverted index that is derived from the store.
 
+#[cfg(test)]
+mod after_kill;
 mod analyzer;
 mod directory;
 mod index;

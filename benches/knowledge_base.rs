@@ -72,7 +72,9 @@ fn index(folder: &std::path::Path) -> Outcome {
     let embedder = Timed::new()?;
     let store = tempfile::tempdir()?;
     let (started, cpu) = (Instant::now(), cpu_seconds());
-    let base = KnowledgeBase::open(store.path())?.with_embedder(embedder.clone())?;
+    let base = KnowledgeBase::open(store.path())?
+        .with_embedder(embedder.clone())?
+        .without_auto_merge();
     let report = base.sync_folder(folder)?;
     let (wall, cpu) = (started.elapsed().as_secs_f64(), cpu_seconds() - cpu);
     let encoding = embedder.take().as_secs_f64();
@@ -100,7 +102,9 @@ fn index(folder: &std::path::Path) -> Outcome {
 fn query(dataset: &std::path::Path) -> Outcome {
     let data = BeirDataset::load(dataset)?;
     let embedder = Timed::new()?;
-    let base = KnowledgeBase::in_memory()?.with_embedder(embedder.clone())?;
+    let base = KnowledgeBase::in_memory()?
+        .with_embedder(embedder.clone())?
+        .without_auto_merge();
     base.add(
         data.documents
             .iter()

@@ -233,9 +233,11 @@ fn sync(base: &KnowledgeBase, folder: &Path) -> Result<SyncReport, ragtune::retr
         }
         _ => {}
     });
-    let report = base.sync_folder_with(folder, &options);
+    let report = base.sync_folder_with(folder, &options)?;
+    // What merges beside the sync would end with the program.
+    base.finish_merging()?;
     bar.finish_and_clear();
-    report
+    Ok(report)
 }
 
 fn report_sync(report: &SyncReport) {

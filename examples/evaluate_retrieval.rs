@@ -329,7 +329,9 @@ fn data_set(args: &Args) -> Result<Subject, Box<dyn std::error::Error>> {
 /// Questions about the files of a folder.
 fn own_questions(args: &Args, questions: &Path) -> Result<Subject, Box<dyn std::error::Error>> {
     let questions = QuestionSet::load(questions)?;
-    let base = KnowledgeBase::in_memory()?.with_embedder(args.embedder.load()?)?;
+    let base = KnowledgeBase::in_memory()?
+        .with_embedder(args.embedder.load()?)?
+        .without_auto_merge();
     let started = Instant::now();
     let report = base.sync_folder_with(&args.dir, &SyncOptions::default())?;
     for skipped in &report.skipped {
@@ -381,7 +383,9 @@ impl Chunker for Whole {
 }
 
 fn index(args: &Args, data: &BeirDataset) -> Result<KnowledgeBase, Box<dyn std::error::Error>> {
-    let mut base = KnowledgeBase::in_memory()?.with_embedder(args.embedder.load()?)?;
+    let mut base = KnowledgeBase::in_memory()?
+        .with_embedder(args.embedder.load()?)?
+        .without_auto_merge();
     if !args.chunk {
         base = base.with_chunker(Whole);
     }

@@ -25,7 +25,7 @@ pub use index::{
     Neighbor, Plan, PlanOptions, SlotSet, VectorIndex,
 };
 pub use knowledge_base::{
-    AddReport, CheckReport, EmbeddingReport, Explained, FileOutcome, KnowledgeBase, MergeOptions,
+    AddReport, CheckReport, EmbeddingReport, Explained, FileOutcome, KnowledgeBase, MergeEvent, MergeOptions,
     MergeReport, Mode, ReembedOptions, SearchOptions, Skipped, SyncEvent, SyncOptions, SyncReport,
 };
 pub use load::{Loaded, Loader};

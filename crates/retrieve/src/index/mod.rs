@@ -27,6 +27,6 @@ pub use plan::{Found, PlanOptions};
 pub use ragtune_core::text::Plan;
 pub(crate) use rows::accept;
 pub(crate) use segment::Segment;
-pub(crate) use slots::{NO_NODE, SlotMap, Unique};
+pub(crate) use slots::{Hashes, NO_NODE, SlotMap, Unique};
 pub(crate) use snapshot::{Snapshot, Walkers};
 pub use vector_index::{Metric, Neighbor, SlotSet, VectorIndex};

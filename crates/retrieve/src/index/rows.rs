@@ -32,6 +32,14 @@ impl Rows {
         }
     }
 
+    /// All rows, where they are in memory.
+    pub(crate) fn in_memory(&self) -> Option<&[f32]> {
+        match &self.data {
+            Data::Owned(data) => Some(data),
+            Data::Mapped(_) => None,
+        }
+    }
+
     /// Rows in a file.
     pub(crate) fn mapped(dim: usize, rows: MappedRows) -> Self {
         Self {

@@ -43,9 +43,19 @@ impl Segment {
     pub(crate) fn new(metric: Metric, dim: usize, vectors: Vec<f32>) -> Self {
         let mut codes = Codes::new(metric, dim);
         codes.extend(&vectors);
-        codes.lift();
         Self {
             rows: Rows::owned(dim, vectors),
+            codes,
+            graph: None,
+        }
+    }
+
+    /// These vectors, which begin with those of this segment: only the codes of the others are made.
+    pub(crate) fn grown(&self, vectors: Vec<f32>) -> Self {
+        let mut codes = self.codes.clone();
+        codes.extend(vectors.get(self.len() * codes.dim..).unwrap_or_default());
+        Self {
+            rows: Rows::owned(codes.dim, vectors),
             codes,
             graph: None,
         }
@@ -56,7 +66,7 @@ impl Segment {
         self.codes.len()
     }
 
-    /// Links the vectors; an older graph of the first of them saves work.
+    /// Links the vectors, once; an older graph of the first of them saves work.
     ///
     /// # Errors
     /// [`ragtune_core::Error::Cancelled`], more vectors than nodes can be numbered, and damage of mapped vectors.
@@ -71,6 +81,7 @@ impl Segment {
                 ),
             }));
         }
+        self.codes.lift();
         let layers = Layers::build(&self.codes, older, options)?;
         self.graph = Some(Graph {
             layers,

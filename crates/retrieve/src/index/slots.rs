@@ -88,11 +88,14 @@ impl SlotMap {
     }
 }
 
+/// The node of a vector by its hash.
+pub(crate) type Hashes = HashMap<u64, u32>;
+
 /// Finds equal vectors, bit for bit.
 #[derive(Default)]
 pub(crate) struct Unique {
     dim: usize,
-    by_hash: HashMap<u64, u32>,
+    by_hash: Hashes,
     data: Vec<f32>,
 }
 
@@ -102,6 +105,11 @@ impl Unique {
             dim,
             ..Self::default()
         }
+    }
+
+    /// Goes on behind vectors that [`Unique::into_parts`] gave.
+    pub(crate) fn over(dim: usize, data: Vec<f32>, by_hash: Hashes) -> Self {
+        Self { dim, by_hash, data }
     }
 
     /// The node of a vector; the vector becomes a new node unless an equal one is there.
@@ -128,6 +136,11 @@ impl Unique {
     /// The different vectors in the order of their nodes.
     pub(crate) fn into_data(self) -> Vec<f32> {
         self.data
+    }
+
+    /// The different vectors, and what finds them.
+    pub(crate) fn into_parts(self) -> (Vec<f32>, Hashes) {
+        (self.data, self.by_hash)
     }
 }
 

@@ -113,6 +113,11 @@ impl DerivedVectors {
         state.current.take_if(|current| current.id == id);
     }
 
+    /// Whether a file was found unusable.
+    pub(super) fn is_refused(&self, id: &str) -> bool {
+        self.lock().refused.contains(id)
+    }
+
     /// Keeps linked vectors, on the disk where the base has one; the store does not name them yet. `chunks` are in
     /// ascending order.
     pub(super) fn keep(

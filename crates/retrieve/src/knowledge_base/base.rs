@@ -26,9 +26,10 @@ pub(super) struct Base {
     /// `None` for a base in memory.
     pub(super) folder: Option<PathBuf>,
     pub(super) store: Store,
-    pub(super) lock: WriterLock,
     pub(super) lexical: DerivedLexical,
     pub(super) vectors: DerivedVectors,
+    /// Given up after the indexes are done with their files: fields are dropped in their order.
+    pub(super) lock: WriterLock,
     /// The embedder in use, and during a change of embedder the next one too.
     embedders: RwLock<Vec<Arc<dyn Embedder>>>,
     view: RwLock<Option<Arc<View>>>,
@@ -207,6 +208,23 @@ impl Base {
             self.vectors.refuse(attached.id());
         }
         self.forget_derived();
+    }
+
+    /// Makes the view anew beside the one that serves meanwhile, because what it is made from serves in another form.
+    pub(super) fn renew_view(&self) {
+        let _making = self.viewing.lock().unwrap_or_else(PoisonError::into_inner);
+        let older = {
+            let view = self.view.read().unwrap_or_else(PoisonError::into_inner);
+            view.as_ref().map(Arc::clone)
+        };
+        let renewed = match self.read_view(older.as_deref()) {
+            Ok(view) => Some(Arc::new(view)),
+            Err(error) => {
+                tracing::warn!(%error, "the next search starts from the store alone");
+                None
+            }
+        };
+        *self.view.write().unwrap_or_else(PoisonError::into_inner) = renewed;
     }
 
     /// Makes the next search start from the store alone.

@@ -8,6 +8,7 @@ use ragtune_core::Cancel;
 use ragtune_core::text::{Document, Embedder, Query, ScoredChunk, Span};
 use rayon::prelude::*;
 
+use super::auto_merge::Background;
 use super::base::{Base, check_metric, mismatch};
 use super::check::{self, CheckReport};
 use super::ingest::{BATCH_TEXTS, Ingest};
@@ -56,6 +57,9 @@ pub struct KnowledgeBase {
     loaders: Arc<[Arc<dyn Loader>]>,
     metric: Option<Metric>,
     search: SearchOptions,
+    /// How vectors are merged when it is due; `None` where that is left to the caller.
+    auto_merge: Option<MergeOptions>,
+    background: Arc<Background>,
 }
 
 impl KnowledgeBase {
@@ -83,6 +87,8 @@ impl KnowledgeBase {
             loaders: load::defaults().into(),
             metric: None,
             search: SearchOptions::default(),
+            auto_merge: Some(MergeOptions::default()),
+            background: Arc::default(),
         }
     }
 
@@ -151,6 +157,20 @@ impl KnowledgeBase {
     /// Searches by these options.
     pub fn with_search(mut self, options: SearchOptions) -> Self {
         self.search = options;
+        self
+    }
+
+    /// Merges vectors by these options, by itself and in the background, after a write of this handle that makes it worth
+    /// it; [`MergeOptions::default`] where the caller says nothing. No write and no search waits for it. It ends with the
+    /// last handle of the base, which leaves the base as it was: [`KnowledgeBase::finish_merging`] waits for it before.
+    pub fn with_auto_merge(mut self, options: MergeOptions) -> Self {
+        self.auto_merge = Some(options);
+        self
+    }
+
+    /// Merges only when [`KnowledgeBase::merge`] is called.
+    pub fn without_auto_merge(mut self) -> Self {
+        self.auto_merge = None;
         self
     }
 
@@ -236,6 +256,7 @@ impl KnowledgeBase {
         if report.embedding.embedded + report.embedding.reused >= BATCH_TEXTS {
             self.update_derived()?;
         }
+        self.merge_if_due();
         Ok(report)
     }
 
@@ -248,7 +269,7 @@ impl KnowledgeBase {
     pub fn remove<I: Into<String>>(&self, ids: impl IntoIterator<Item = I>) -> Result<Vec<String>> {
         let ids: Vec<String> = ids.into_iter().map(Into::into).collect();
         self.base.lock.acquire()?;
-        self.base.store.write(|connection, seq| {
+        let unknown = self.base.store.write(|connection, seq| {
             let mut unknown = Vec::new();
             for id in ids {
                 match StoredDocument::find(connection, &id)? {
@@ -257,7 +278,9 @@ impl KnowledgeBase {
                 }
             }
             Ok(unknown)
-        })
+        })?;
+        self.merge_if_due();
+        Ok(unknown)
     }
 
     /// Brings the base up to date with a folder: new and changed files are stored, deleted ones removed.
@@ -284,6 +307,7 @@ impl KnowledgeBase {
     /// [`ragtune_core::Error::InvalidArgument`] for a pattern that cannot be understood.
     pub fn sync_folder_with(&self, folder: impl AsRef<Path>, options: &SyncOptions) -> Result<SyncReport> {
         let report = sync::sync(self, folder.as_ref(), options)?;
+        self.merge_if_due();
         Ok(report)
     }
 
@@ -307,7 +331,9 @@ impl KnowledgeBase {
         embedder: impl Embedder + 'static,
         options: &ReembedOptions,
     ) -> Result<EmbeddingReport> {
-        reembed::reembed(&self.base, Arc::new(embedder), options)
+        let report = reembed::reembed(&self.base, Arc::new(embedder), options)?;
+        self.merge_if_due();
+        Ok(report)
     }
 
     /// A stored document.
@@ -351,7 +377,8 @@ impl KnowledgeBase {
         search::retrieve(&self.base, &self.search, query)
     }
 
-    /// Links the vectors that came since the last merge with the others, and leaves out those that are gone.
+    /// Links the vectors that came since the last merge with the others, and leaves out those that are gone. Writes start it
+    /// by themselves when it is due, unless [`KnowledgeBase::without_auto_merge`] says otherwise.
     ///
     /// Searches find everything at any time; merging makes them fast in a large base, and moves the vectors out of
     /// memory into a file that is mapped. From [`crate::PlanOptions::graph_from`] vectors on, as this handle's
@@ -368,6 +395,22 @@ impl KnowledgeBase {
     pub fn merge_in_background(&self, options: MergeOptions) -> std::thread::JoinHandle<Result<MergeReport>> {
         let base = self.clone();
         std::thread::spawn(move || base.merge(&options))
+    }
+
+    /// Waits for the merge that runs by itself, and tells what it did; `None` where none runs. A program that fills a base
+    /// and ends calls it before it ends.
+    ///
+    /// # Errors
+    /// As [`KnowledgeBase::merge`].
+    pub fn finish_merging(&self) -> Result<Option<MergeReport>> {
+        self.background.finish().transpose()
+    }
+
+    fn merge_if_due(&self) {
+        if let Some(options) = &self.auto_merge {
+            self.background
+                .start_if_due(&self.base, options, &self.search.plan);
+        }
     }
 
     /// Makes the indexes again from the store; that of vectors with the next [`KnowledgeBase::merge`].

@@ -1,6 +1,7 @@
 //! Documents, stored and searchable: the handle that applications hold, and the work behind it.
 
 mod attached;
+mod auto_merge;
 mod base;
 mod check;
 mod derived;
@@ -23,7 +24,7 @@ mod walk;
 
 pub use check::CheckReport;
 pub use handle::KnowledgeBase;
-pub use merge::{MergeOptions, MergeReport};
+pub use merge::{MergeEvent, MergeOptions, MergeReport};
 pub use options::{Mode, ReembedOptions, SearchOptions, SyncOptions};
 pub(crate) use prepare::Lines;
 pub use report::{AddReport, EmbeddingReport, FileOutcome, Skipped, SyncEvent, SyncReport};

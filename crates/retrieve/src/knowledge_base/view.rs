@@ -11,7 +11,7 @@ use ragtune_core::text::Filter;
 use rusqlite::{Connection, Result};
 
 use super::attached::Attached;
-use crate::index::{Segment, SlotMap, SlotSet, Snapshot, Unique, Walkers, accept};
+use crate::index::{Hashes, Segment, SlotMap, SlotSet, Snapshot, Unique, Walkers, accept};
 use crate::store::meta::{self, Generation};
 use crate::store::vectors::{self, wrong};
 use crate::store::{ChunkKey, DocumentInfo, passages};
@@ -34,6 +34,8 @@ pub(super) struct View {
     documents: HashMap<i64, Arc<DocumentInfo>>,
     /// The vectors of all chunks, where the base has them.
     pub(super) index: Option<Snapshot>,
+    /// Finds equal vectors among those that are not linked.
+    hashes: Arc<Hashes>,
     /// Whose vectors lie in a segment that was linked before.
     pub(super) attached: Option<Arc<Attached>>,
     /// Slot by chunk.
@@ -92,13 +94,13 @@ impl View {
             chunks.extend(next.map(|(key, _)| key));
             before.extend(next.map(|(_, slot)| slot));
         }
-        let index = match generation.as_ref().filter(|generation| generation.dim > 0) {
+        let (index, hashes) = match generation.as_ref().filter(|generation| generation.dim > 0) {
             Some(generation) => {
-                let places = chunks.iter().zip(before);
-                let older = older.and_then(|older| older.index.as_ref());
-                Some(index(connection, generation, places, older, attached.as_deref())?)
+                let places: Vec<_> = chunks.iter().zip(before).collect();
+                let (index, hashes) = index(connection, generation, &places, older, attached.as_deref())?;
+                (Some(index), hashes)
             }
-            None => None,
+            None => (None, Arc::default()),
         };
         let slots = chunks
             .iter()
@@ -111,6 +113,7 @@ impl View {
             chunks,
             documents,
             index,
+            hashes,
             attached,
             slots,
         })
@@ -144,30 +147,51 @@ impl View {
     }
 }
 
-/// The vectors of chunks, each with its slot in an older index where that has it.
-fn index<'a>(
+/// The vectors of chunks, each with its slot in an older view where that has it, and what finds equal ones among those that
+/// are not linked.
+fn index(
     connection: &Connection,
     generation: &Generation,
-    chunks: impl Iterator<Item = (&'a ChunkKey, Option<u32>)>,
-    older: Option<&Snapshot>,
+    chunks: &[(&ChunkKey, Option<u32>)],
+    older: Option<&View>,
     attached: Option<&Attached>,
-) -> Result<Snapshot> {
-    let empty = || Arc::new(Segment::new(generation.metric, generation.dim, Vec::new()));
-    let main = attached.map_or_else(empty, |attached| Arc::clone(attached.segment()));
-    let mut unique = Unique::new(generation.dim);
-    let (mut nodes, mut vector) = (Vec::new(), Vec::new());
+) -> Result<(Snapshot, Arc<Hashes>)> {
+    let dim = generation.dim;
+    let old = older.and_then(|older| Some((older.index.as_ref()?, &older.hashes)));
+    let main = match (attached, old) {
+        (Some(attached), _) => Arc::clone(attached.segment()),
+        (None, Some((old, _))) if old.main().len() == 0 => Arc::clone(old.main()),
+        (None, _) => Arc::new(Segment::new(generation.metric, dim, Vec::new())),
+    };
+    // Vectors that are not linked keep their nodes and codes from view to view, until most of them are gone.
+    let grows = old.filter(|(old, _)| {
+        let is_new = |slot: &u32| old.slots().node(*slot) as usize >= main.len();
+        let alive = chunks.iter().filter_map(|(_, slot)| *slot).filter(is_new).count();
+        Arc::ptr_eq(old.main(), &main) && alive * 2 >= old.delta().len()
+    });
+    let mut unique: Option<Unique> = None;
+    let begin = || match grows.and_then(|(old, hashes)| Some((old.delta().rows.in_memory()?, hashes))) {
+        Some((rows, hashes)) => Unique::over(dim, rows.to_vec(), Hashes::clone(hashes)),
+        None => Unique::new(dim),
+    };
+    let (mut nodes, mut vector) = (Vec::with_capacity(chunks.len()), Vec::new());
     for (key, slot) in chunks {
+        if let (Some((old, _)), Some(slot)) = (grows, slot) {
+            nodes.push(old.slots().node(*slot));
+            continue;
+        }
         if let Some(node) = attached.and_then(|attached| attached.node(key.chunk)) {
             nodes.push(node);
             continue;
         }
+        let unique = unique.get_or_insert_with(begin);
         // A vector in a file that is damaged is read from the store again.
-        let row = slot.zip(older).and_then(|(slot, older)| older.row(slot).ok());
+        let row = slot.zip(old).and_then(|(slot, (old, _))| old.row(slot).ok());
         let node = match row {
             Some(row) => unique.insert(row),
             None => {
                 vectors::read_of(connection, generation, key.chunk, &mut vector)?;
-                accept(&mut vector, generation.metric, generation.dim, || {
+                accept(&mut vector, generation.metric, dim, || {
                     format!("the vector of chunk {}", key.chunk)
                 })
                 .map_err(|error| wrong(error.to_string()))?;
@@ -176,13 +200,23 @@ fn index<'a>(
         };
         nodes.push(main.len() as u32 + node);
     }
-    let slots = SlotMap::new(nodes, main.len() + unique.len());
-    let delta = Segment::new(generation.metric, generation.dim, unique.into_data());
-    let walkers = older.map_or_else(
+    let (delta, hashes) = match (unique, grows) {
+        (None, Some((old, hashes))) => (Arc::clone(old.delta()), Arc::clone(hashes)),
+        (unique, grows) => {
+            let (data, hashes) = unique.unwrap_or_else(|| Unique::new(dim)).into_parts();
+            let delta = match grows {
+                Some((old, _)) => old.delta().grown(data),
+                None => Segment::new(generation.metric, dim, data),
+            };
+            (Arc::new(delta), Arc::new(hashes))
+        }
+    };
+    let slots = SlotMap::new(nodes, main.len() + delta.len());
+    let walkers = old.map_or_else(
         || Arc::new(Walkers::default()),
-        |older| Arc::clone(older.walkers()),
+        |(old, _)| Arc::clone(old.walkers()),
     );
-    Ok(Snapshot::new(main, Arc::new(delta), slots, walkers))
+    Ok((Snapshot::new(main, delta, slots, walkers), hashes))
 }
 
 fn compare(documents: &HashMap<i64, Arc<DocumentInfo>>, a: &ChunkKey, b: &ChunkKey) -> Ordering {
@@ -196,4 +230,56 @@ fn compare(documents: &HashMap<i64, Arc<DocumentInfo>>, a: &ChunkKey, b: &ChunkK
         return chunk_id(a_id, a.ordinal).cmp(&chunk_id(b_id, b.ordinal));
     }
     a_id.cmp(b_id)
+}
+
+#[cfg(test)]
+mod tests {
+    use ragtune_core::testing::HashingEmbedder;
+    use ragtune_core::text::Document;
+
+    use super::*;
+    use crate::{KnowledgeBase, MergeOptions};
+
+    fn index(kb: &KnowledgeBase) -> Snapshot {
+        kb.base().view().unwrap().index.clone().unwrap()
+    }
+
+    fn tea(number: usize) -> Document {
+        Document::new(format!("{number:03}"), format!("Tea of number {number}."))
+    }
+
+    #[test]
+    fn newer_vectors_keep_their_codes_until_most_of_them_are_gone() {
+        let kb = KnowledgeBase::in_memory().unwrap();
+        let kb = kb
+            .with_embedder(HashingEmbedder::new(64))
+            .unwrap()
+            .without_auto_merge();
+        kb.add((0..20).map(tea)).unwrap();
+        kb.merge(&MergeOptions::default().with_always(true)).unwrap();
+        kb.add((100..110).map(tea)).unwrap();
+        let first = index(&kb);
+        assert_eq!((first.main().len(), first.delta().len()), (20, 10));
+        // Its slots move, its nodes stay.
+        kb.add([tea(50), tea(105)]).unwrap();
+        let grown = index(&kb);
+        assert_eq!(grown.delta().len(), 11);
+        for node in 0..10 {
+            assert_eq!(
+                grown.delta().rows.row(node).unwrap(),
+                first.delta().rows.row(node).unwrap()
+            );
+        }
+        // What is removed leaves the very same vectors.
+        kb.remove(["100", "101"]).unwrap();
+        assert!(Arc::ptr_eq(index(&kb).delta(), grown.delta()));
+        // A vector that comes again is the one that is there.
+        kb.add([tea(100)]).unwrap();
+        assert_eq!(index(&kb).delta().len(), 11);
+        assert!(kb.check().unwrap().is_whole());
+        kb.remove((101..109).map(|number| format!("{number:03}")))
+            .unwrap();
+        assert_eq!(index(&kb).delta().len(), 3);
+        assert!(kb.check().unwrap().is_whole());
+    }
 }

@@ -123,8 +123,10 @@ impl Embedder for Counting {
 }
 
 pub fn with_parts(kb: KnowledgeBase, embedder: impl Embedder + 'static) -> KnowledgeBase {
-    let kb = kb.with_embedder(embedder).unwrap().with_chunker(Paragraphs);
-    kb.with_loaders([Arc::new(PlainText) as Arc<dyn Loader>])
+    // Tests say when vectors are merged.
+    let kb = kb.with_embedder(embedder).unwrap().without_auto_merge();
+    kb.with_chunker(Paragraphs)
+        .with_loaders([Arc::new(PlainText) as Arc<dyn Loader>])
 }
 
 pub fn open(folder: &Path) -> KnowledgeBase {

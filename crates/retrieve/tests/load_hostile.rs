@@ -291,6 +291,85 @@ fn pdf_files_end_within_their_limits() {
     }
 }
 
+/// A stream of bytes as zlib keeps them without making them smaller, in hexadecimal digits.
+fn packed(about: &str, data: &[u8]) -> String {
+    let mut out = vec![0x78, 0x01];
+    let mut parts = data.chunks(0xFFFF).peekable();
+    while let Some(part) = parts.next() {
+        let length = part.len() as u16;
+        out.push(u8::from(parts.peek().is_none()));
+        out.extend(length.to_le_bytes());
+        out.extend((!length).to_le_bytes());
+        out.extend(part);
+    }
+    let (mut a, mut b) = (1u32, 0u32);
+    for byte in data {
+        a = (a + u32::from(*byte)) % 65_521;
+        b = (b + a) % 65_521;
+    }
+    out.extend((b << 16 | a).to_be_bytes());
+    let digits: String = out.iter().map(|byte| format!("{byte:02x}")).collect();
+    let filters = "/Filter[/ASCIIHexDecode/FlateDecode]";
+    format!(
+        "<<{about}{filters}/Length {}>>\nstream\n{digits}>\nendstream",
+        digits.len() + 1
+    )
+}
+
+#[test]
+fn nesting_inside_of_compressed_streams_of_a_pdf_file_is_refused() {
+    let file = |contents: &str, stream: String| {
+        pdf(&[
+            "<</Type/Catalog/Pages 2 0 R>>".into(),
+            "<</Type/Pages/Kids[3 0 R]/Count 1>>".into(),
+            format!("<</Type/Page/Parent 2 0 R/MediaBox[0 0 99 99]/Resources<<>>/Contents {contents}>>"),
+            stream,
+        ])
+    };
+    let load = |bytes: Vec<u8>| PdfLoader::default().load(Path::new("a.pdf"), &bytes);
+    let many = "4 0 R ".repeat(20_000);
+    for (what, bytes) in [
+        (
+            "arrays on a page",
+            file("4 0 R", packed("", &b"[".repeat(3_000_000))),
+        ),
+        (
+            "dictionaries on a page",
+            file("4 0 R", packed("", &b"<</A".repeat(500_000))),
+        ),
+        (
+            "a page of many parts",
+            file(&format!("[{many}]"), packed("", &b"[".repeat(200))),
+        ),
+        (
+            "a stream of objects",
+            file(
+                "9 0 R",
+                packed(
+                    "/Type/ObjStm/N 1/First 4",
+                    &[b"7 0 ".to_vec(), b"[".repeat(3_000_000)].concat(),
+                ),
+            ),
+        ),
+        (
+            "a form",
+            file(
+                "9 0 R",
+                packed(
+                    "/Type/XObject/Subtype/Form/BBox[0 0 9 9]",
+                    &b"[".repeat(3_000_000),
+                ),
+            ),
+        ),
+    ] {
+        assert_eq!(limit(load(bytes)), "with_depth", "{what}");
+    }
+    // What a page may well hold is no reason.
+    let flat = b"[ (a) 1 ] TJ ".repeat(10_000);
+    let error = load(file("4 0 R", packed("", &flat))).map(drop);
+    assert!(!matches!(error, Err(Error::LoadLimit { .. })), "{error:?}");
+}
+
 #[test]
 fn time_ends() {
     let none = LoadLimits::default().with_time(std::time::Duration::ZERO);

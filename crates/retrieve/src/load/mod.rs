@@ -54,6 +54,8 @@ mod pdf_info;
 mod pdf_nesting;
 #[cfg(feature = "pdf")]
 mod pdf_pages;
+#[cfg(feature = "pdf")]
+mod pdf_streams;
 #[cfg(feature = "office")]
 mod pptx;
 mod process;

@@ -12,8 +12,9 @@ use super::guard::guarded;
 use super::limits::{Budget, LoadLimits};
 use super::loader::{Loaded, Loader};
 use super::pdf_info::{Bookmark, bookmarks, title};
-use super::pdf_nesting::nests_deeper;
+use super::pdf_nesting::check_nesting;
 use super::pdf_pages::{Page, continued, end_of_sentence, join_words, without_repeated};
+use super::pdf_streams::content_nests_deeper;
 use super::sniff::Kind;
 use super::text::{format, has_extension};
 use crate::error::{Error, Result};
@@ -75,6 +76,13 @@ impl PdfLoader {
         let mut bytes = 0;
         for number in 1..=count {
             budget.look()?;
+            // What a page draws may be put together from many streams.
+            let content = catch_unwind(AssertUnwindSafe(|| document.get_page_content_data(number - 1)));
+            if let Ok(Ok(content)) = content
+                && content_nests_deeper(&content, self.limits.depth)
+            {
+                return Err(budget.too_deep());
+            }
             // A page that its reader stumbles over leaves the others to be read.
             let text = catch_unwind(AssertUnwindSafe(|| document.extract_text(number - 1)));
             match text {
@@ -160,12 +168,10 @@ impl Loader for PdfLoader {
             return loaded;
         }
         let outside = Budget::new(path, bytes.len(), &self.limits)?;
-        if nests_deeper(bytes, self.limits.depth) {
-            return Err(outside.too_deep());
-        }
         let (loader, path, bytes) = (self.clone(), path.to_owned(), bytes.to_vec());
         guarded(&outside, "PDF", move || {
             let budget = Budget::new(&path, bytes.len(), &loader.limits)?;
+            check_nesting(&bytes, &budget)?;
             loader.read(bytes, &budget)
         })
     }

@@ -10,6 +10,9 @@
     reason = "functions of tests, which the lints do not know for such"
 )]
 
+#[path = "support/load_entries.rs"]
+mod entries;
+
 use std::path::{Path, PathBuf};
 
 use ragtune_retrieve::load::{defaults, threads_left_behind};
@@ -96,11 +99,67 @@ fn try_all(folder: &Path, rounds: usize) {
     assert_eq!(threads_left_behind(), 0, "a reader hangs");
 }
 
+/// Texts that the readers of text formats start from.
+const TEXTS: [&str; 6] = [
+    "name,price\n\"Tea, green\",4.50\nCoffee,\n\"two\nlines\",\"a \"\"quoted\"\" word\"\n",
+    "{\"title\": \"Tea\", \"steps\": [{\"n\": 1, \"text\": \"Boil \\u00e9 \\ud83c\\udf75\"}, [1e9, null, true]]}\n{\"b\": []}\n",
+    "{\"nbformat\": 4, \"metadata\": {}, \"cells\": [{\"cell_type\": \"markdown\", \"source\": [\"# Tea\\n\", \"Steep.\"]}, \
+     {\"cell_type\": \"code\", \"source\": \"1 + 1\", \"outputs\": [{\"output_type\": \"stream\", \"text\": [\"2\"]}]}]}",
+    "<html><head><title>Tea</title></head><body><article><h1>Tea &amp; more</h1><p>Steep <b>three</b> minutes.</p>\
+     <table><tr><th>Kind</th><td>Green</td></tr></table><ul><li>One<li>Two</ul></article></body></html>",
+    "<?xml version=\"1.0\"?><rss version=\"2.0\"><channel><title>Tea</title><item><title>First flush</title>\
+     <description><![CDATA[<p>Picked &amp; dried.</p>]]></description><link>https://example.org/1</link></item></channel></rss>",
+    "<feed xmlns=\"http://www.w3.org/2005/Atom\"><title>Tea</title><entry><title>A</title><content type=\"html\">&lt;p&gt;B\
+     </content></entry></feed>",
+];
+
+/// The functions of the fuzz targets on damaged copies of files of every format, their own and others.
+#[test]
+fn every_fuzz_target_bears_damaged_inputs() {
+    let rounds = rounds().unwrap_or(8);
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/loaders");
+    let read = |path: PathBuf| {
+        (
+            path.file_name().unwrap().to_string_lossy().into_owned(),
+            std::fs::read(&path).unwrap(),
+        )
+    };
+    let mut seeds: Vec<(String, Vec<u8>)> = files(&folder).into_iter().map(read).collect();
+    seeds.retain(|(name, _)| !name.ends_with(".py"));
+    seeds.extend(TEXTS.map(|text| ("text".to_owned(), text.as_bytes().to_vec())));
+    let mut tried = 0;
+    for (at, (target, run)) in entries::ENTRIES.iter().enumerate() {
+        let mut random = Random(at as u64 + 1);
+        run(b"");
+        for (name, seed) in &seeds {
+            let is_own = match *target {
+                "load_any" => true,
+                "load_spreadsheet" => name.ends_with(".xls") || name.ends_with(".xlsx"),
+                target => {
+                    target
+                        .strip_prefix("load_")
+                        .is_some_and(|kind| name.ends_with(kind))
+                        || name == "text"
+                }
+            };
+            for _ in 0..rounds * if is_own { 4 } else { 1 } {
+                run(&mutated(seed, &mut random));
+                tried += 1;
+            }
+        }
+    }
+    assert!(tried >= 11 * rounds, "{tried}");
+    assert_eq!(threads_left_behind(), 0, "a reader hangs");
+}
+
+/// How often each file is damaged, where the caller says so.
+fn rounds() -> Option<usize> {
+    std::env::var("RAGTUNE_MUTATIONS").ok()?.parse().ok()
+}
+
 #[test]
 fn damaged_files_are_answered() {
-    let rounds = std::env::var("RAGTUNE_MUTATIONS")
-        .ok()
-        .and_then(|rounds| rounds.parse().ok());
+    let rounds = rounds();
     try_all(
         &Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/loaders"),
         rounds.unwrap_or(40),

@@ -1,4 +1,4 @@
-//! The graph index beside hnswlib, FAISS and usearch over the same vectors, in alternating rounds.
+//! The graph index beside hnswlib, FAISS and usearch, these two also with vectors in 8 bits, over the same vectors, in alternating rounds.
 //!
 //! `RAGTUNE_VECTORS=FOLDER RAGTUNE_PYTHON=... cargo bench -p ragtune-benches --bench graph`, where FOLDER was made by
 //! `peers/graph_vectors.py`. `RAGTUNE_ROUNDS` (3) rounds; `RAGTUNE_OUT` is the file of the picture; without
@@ -13,11 +13,10 @@ use std::process::Command;
 use std::time::Instant;
 
 use peer::Peer;
-use ragtune::retrieve::{
-    ExactIndex, Found, GraphIndex, GraphOptions, Metric, Neighbor, PlanOptions, SlotSet, VectorIndex,
-};
+use ragtune::retrieve::{ExactIndex, GraphIndex, GraphOptions, Metric, PlanOptions, SlotSet, VectorIndex};
 use ragtune::train::report::{Chart, Series};
 use ragtune_benches::measure::{median, processor_seconds, setting, status, thread_seconds};
+use ragtune_benches::neighbours::{K, at_recall, labels, recall, search};
 use serde_json::json;
 
 /// Seconds, and processor seconds.
@@ -25,7 +24,6 @@ pub type Round = (f64, f64);
 pub type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
 const DIM: usize = 384;
-const K: usize = 10;
 const EF_CONSTRUCTION: usize = 200;
 const EFS: [usize; 12] = [10, 12, 16, 20, 24, 32, 48, 64, 96, 128, 192, 256];
 const RECALLS: [f64; 3] = [0.90, 0.95, 0.99];
@@ -111,7 +109,7 @@ fn peers(folder: &Path) -> Result<Vec<Peer>> {
     };
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("peers/graph_peer.py");
     let mut peers = Vec::new();
-    for library in ["hnswlib", "faiss", "usearch"] {
+    for library in ["hnswlib", "faiss", "faiss-sq8", "usearch", "usearch-i8"] {
         let mut command = Command::new(&python);
         command.arg(&script).arg(library).arg(folder);
         command.args([DIM, GraphOptions::DEFAULT_M, EF_CONSTRUCTION].map(|number| number.to_string()));
@@ -215,53 +213,6 @@ fn open_alone(path: &Path) -> Result<()> {
     let line =
         format!("{first:.1} ms, again {middle:.1} ms; {per_vector:.0} bytes of anonymous memory a vector");
     Ok(writeln!(std::io::stdout(), "{line}")?)
-}
-
-/// All queries, one after another; the processor seconds that they took.
-fn search(
-    index: &GraphIndex,
-    queries: &[Vec<f32>],
-    allowed: Option<&SlotSet>,
-) -> ragtune::retrieve::Result<(f64, Vec<Found>)> {
-    let started = thread_seconds();
-    let found = queries.iter().map(|query| index.find(query, K, allowed));
-    let found = found.collect::<ragtune::retrieve::Result<Vec<_>>>()?;
-    Ok((thread_seconds() - started, found))
-}
-
-fn labels(found: &[Found]) -> Vec<f64> {
-    let mut labels = Vec::with_capacity(found.len() * K);
-    for found in found {
-        let start = labels.len();
-        labels.extend(found.neighbors.iter().map(|neighbor| f64::from(neighbor.slot)));
-        labels.resize(start + K, -1.0);
-    }
-    labels
-}
-
-/// The share of the nearest that was found.
-fn recall(labels: &[f64], truth: &[Vec<Neighbor>]) -> f64 {
-    let found = labels.chunks(K).zip(truth);
-    let hits: usize = found
-        .map(|(labels, truth)| {
-            truth
-                .iter()
-                .filter(|near| labels.contains(&f64::from(near.slot)))
-                .count()
-        })
-        .sum();
-    hits as f64 / truth.iter().map(Vec::len).sum::<usize>() as f64
-}
-
-/// Queries a second at a recall, between the two settings around it.
-fn at_recall(curve: &[(f64, f64)], wanted: f64) -> Option<f64> {
-    let above = curve.iter().position(|(recall, _)| *recall >= wanted)?;
-    let (recall, qps) = curve[above];
-    let Some((before, faster)) = above.checked_sub(1).map(|before| curve[before]) else {
-        return Some(qps);
-    };
-    let share = (wanted - before) / (recall - before);
-    Some((faster.ln() + share * (qps.ln() - faster.ln())).exp())
 }
 
 fn report(names: &[&str], curves: &[Vec<(f64, f64)>]) -> Result<()> {

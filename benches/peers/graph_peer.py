@@ -1,6 +1,6 @@
-"""The other side of the benchmark `graph`: hnswlib, FAISS or usearch over the same vectors.
+"""The other side of the benchmarks `graph` and `graph_scaling`: hnswlib, FAISS or usearch over the same vectors.
 
-Started by benches/graph.rs as `graph_peer.py LIBRARY FOLDER DIM M EF_CONSTRUCTION`, FOLDER with base.f32 and queries.f32.
+Started by them as `graph_peer.py LIBRARY FOLDER DIM M EF_CONSTRUCTION`, FOLDER with base.f32 and queries.f32.
 Reads one JSON object per line and answers with one line of numbers:
 {"what": "build", "threads": n}: seconds, processor seconds, bytes of memory that the index takes beyond the process.
 {"what": "search", "ef": n, "k": n, "percent": p}: processor seconds for all queries on one thread, then the labels found, k a query;
@@ -89,17 +89,35 @@ class Faiss:
         faiss.read_index(path)
 
 
+class FaissSq8(Faiss):
+    """Vectors in 8 bits, each component scaled by its least and greatest."""
+
+    def build(self, base, m, ef, threads):
+        import faiss
+
+        faiss.omp_set_num_threads(threads)
+        kind = faiss.ScalarQuantizer.QT_8bit
+        self.index = faiss.IndexHNSWSQ(base.shape[1], kind, m, faiss.METRIC_INNER_PRODUCT)
+        self.index.hnsw.efConstruction = ef
+        self.index.train(base)
+        self.index.add(base)
+        faiss.omp_set_num_threads(1)
+
+
 class Usearch:
+    dtype = "f32"
+
     def build(self, base, m, ef, threads):
         from usearch.index import Index
 
         self.index = Index(
-            ndim=base.shape[1], metric="ip", dtype="f32", connectivity=m, expansion_add=ef, expansion_search=64
+            ndim=base.shape[1], metric="ip", dtype=self.dtype, connectivity=m, expansion_add=ef, expansion_search=64
         )
         self.index.add(numpy.arange(len(base)), base, threads=threads)
 
     def search(self, queries, k, ef, allowed):
         if allowed is not None:
+            # The package has none (2.26.6), only the library in C++.
             raise NotImplementedError
         self.index.expansion_search = ef
         start = time.process_time()
@@ -115,7 +133,19 @@ class Usearch:
         Index.restore(path)
 
 
-PEERS = {"hnswlib": (Hnswlib, "hnswlib"), "faiss": (Faiss, "faiss-cpu"), "usearch": (Usearch, "usearch")}
+class UsearchI8(Usearch):
+    """Vectors in 8 bits."""
+
+    dtype = "i8"
+
+
+PEERS = {
+    "hnswlib": (Hnswlib, "hnswlib"),
+    "faiss": (Faiss, "faiss-cpu"),
+    "faiss-sq8": (FaissSq8, "faiss-cpu"),
+    "usearch": (Usearch, "usearch"),
+    "usearch-i8": (UsearchI8, "usearch"),
+}
 
 
 def main():

@@ -129,6 +129,33 @@ pub enum Error {
         /// What it did.
         reason: String,
     },
+    /// Two systems cannot be compared.
+    #[error("{first:?} and {second:?} {reason}")]
+    UnlikeSystems {
+        /// The first system.
+        first: String,
+        /// The second system.
+        second: String,
+        /// What is not alike.
+        reason: String,
+    },
+    /// A labelled example was needed, and none was found.
+    #[error("there is no labelled example to go by; add some to the retriever")]
+    NoExample,
+    /// An example has no label.
+    #[error("the document {document_id:?} has no text as its metadata value {field:?}, which is its label")]
+    NoLabel {
+        /// The example's document.
+        document_id: String,
+        /// The metadata value that was looked for.
+        field: String,
+    },
+    /// A language model answered with something else than a label.
+    #[error("the model answered {answer:?}, which is none of the labels")]
+    NotALabel {
+        /// What it answered.
+        answer: String,
+    },
     /// An asynchronous call was made outside of a tokio runtime.
     #[error("there is no tokio runtime here; call this from a task of one, or use the synchronous Rag")]
     #[cfg(feature = "tokio")]

@@ -89,7 +89,7 @@ pub(super) fn fit(
 }
 
 /// Tokens to reckon with: an estimate may be a third too low.
-fn cautious(count: TokenCount) -> usize {
+pub(crate) fn cautious(count: TokenCount) -> usize {
     match count {
         TokenCount::Exact(tokens) => tokens,
         TokenCount::Estimate(tokens) => tokens.saturating_add(tokens.div_ceil(3)),

@@ -9,6 +9,7 @@ mod template;
 mod writer;
 
 pub use answerer::GenerativeAnswerer;
+pub(crate) use budget::cautious;
 pub use template::{PromptExample, PromptTemplate};
 
 #[cfg(feature = "train")]

@@ -7,15 +7,15 @@ use std::time::Instant;
 
 use clap::Parser;
 use ragtune::core::statistics::{Bootstrap, Interval};
-use ragtune::core::text::Span;
 use ragtune::retrieve::measure::{
     BeirDataset, Comparison, Evaluation, Measure, QuestionSet, Run, RunOptions, compare, evaluate, read_run,
     run, write_run,
 };
 use ragtune::retrieve::retrievers::{HybridRetriever, TuneOptions, Tuning};
-use ragtune::retrieve::{ChunkSpan, Chunker, Mode, SearchOptions};
+use ragtune::retrieve::{Mode, SearchOptions};
 use ragtune::{Document, KnowledgeBase, SyncOptions};
 use ragtune_examples::embedder::EmbedderChoice;
+use ragtune_examples::whole::Whole;
 use ragtune_examples::{Outcome, output, progress, table};
 use serde::Serialize;
 
@@ -360,26 +360,6 @@ fn own_questions(args: &Args, questions: &Path) -> Result<Subject, Box<dyn std::
         documents: ids.len(),
         base,
     })
-}
-
-/// One passage a document: the whole text.
-struct Whole;
-
-impl Chunker for Whole {
-    fn id(&self) -> String {
-        "whole-1".to_owned()
-    }
-
-    fn chunk(&self, document: &Document) -> ragtune::retrieve::Result<Vec<ChunkSpan>> {
-        let span = Span::new(0, document.text.len());
-        Ok((!span.is_empty())
-            .then(|| ChunkSpan {
-                span,
-                headings: Vec::new(),
-            })
-            .into_iter()
-            .collect())
-    }
 }
 
 fn index(args: &Args, data: &BeirDataset) -> Result<KnowledgeBase, Box<dyn std::error::Error>> {

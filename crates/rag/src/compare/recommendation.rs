@@ -219,12 +219,11 @@ impl Found<'_> {
         let known: Vec<String> = open
             .map(|pair| match pair.needed {
                 Some(needed) if needed > self.questions => format!(
-                    "whether {} is better than {} by the measured {:.4} would need about {} questions, {} more",
+                    "whether {} is better than {} by the measured {:.4} would need about {} questions",
                     pair.best,
                     pair.other,
                     pair.difference.interval.estimate,
-                    needed,
-                    needed - self.questions
+                    about(needed)
                 ),
                 Some(_) => format!(
                     "the difference between {} and {} ({:.4}) is at the edge of what {} questions show; \
@@ -303,6 +302,19 @@ fn listed(names: &[&str]) -> String {
         [one] => (*one).to_owned(),
         [others @ .., last] => format!("{} and {last}", others.join(", ")),
     }
+}
+
+/// A large number as a person says it: two digits and zeros, in groups of three.
+fn about(number: usize) -> String {
+    let unit = 10_usize.pow((number as f64).log10().floor().max(1.0) as u32 - 1);
+    let rounded = (number.div_ceil(unit).saturating_mul(unit)).to_string();
+    let grouped: Vec<&str> = rounded
+        .as_bytes()
+        .rchunks(3)
+        .rev()
+        .filter_map(|group| std::str::from_utf8(group).ok())
+        .collect();
+    grouped.join(",")
 }
 
 /// A time that a person reads.

@@ -1,0 +1,25 @@
+//! The parts of the program `compare`: its command line, the tasks, one process for each system, the report.
+
+mod args;
+mod classify;
+mod process;
+mod rank;
+mod report;
+mod update;
+
+pub use args::Args;
+
+use args::Task;
+
+use crate::Outcome;
+
+/// Does what the command line says.
+///
+/// # Errors
+/// Those of data, models and training.
+pub fn compare(args: &Args) -> Outcome {
+    match args.task {
+        Task::Classify => classify::classify(args),
+        Task::Rank => rank::rank(args),
+    }
+}

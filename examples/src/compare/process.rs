@@ -1,0 +1,156 @@
+//! One process for each system.
+
+use std::error::Error;
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use ragtune::compare::Measured;
+use serde::{Deserialize, Serialize};
+
+use super::args::Args;
+use crate::finetune::peak;
+use crate::{Outcome, output};
+
+/// What training a system took.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct Trained {
+    pub seconds: f64,
+    pub peak_bytes: Option<u64>,
+}
+
+/// The files of one system.
+#[derive(Clone, Debug)]
+pub struct Place {
+    folder: PathBuf,
+    name: String,
+}
+
+impl Place {
+    pub fn new(folder: &Path, name: &str) -> Self {
+        Self {
+            folder: folder.to_owned(),
+            name: name.to_owned(),
+        }
+    }
+
+    /// Its measurement.
+    pub fn measured(&self) -> PathBuf {
+        self.folder.join(format!("{}.json", self.name))
+    }
+
+    /// What its training took.
+    pub fn trained(&self) -> PathBuf {
+        self.folder.join(format!("{}.training.json", self.name))
+    }
+
+    /// What training leaves.
+    pub fn model(&self) -> PathBuf {
+        self.folder.join(&self.name)
+    }
+
+    /// What is looked up in.
+    pub fn index(&self) -> PathBuf {
+        self.folder.join(format!("{}.index", self.name))
+    }
+
+    fn log(&self) -> PathBuf {
+        self.folder.join(format!("{}.log", self.name))
+    }
+
+    /// Writes the measurement, with this process's peak of memory.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn keep(&self, measured: Measured) -> Outcome {
+        write(&self.measured(), &measured.with_peak_bytes(peak()))
+    }
+
+    /// Writes what training took, with this process's peak of memory.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn keep_training(&self, seconds: f64) -> Outcome {
+        let trained = Trained {
+            seconds,
+            peak_bytes: peak(),
+        };
+        write(&self.trained(), &trained)
+    }
+
+    /// What training took, where there was any.
+    ///
+    /// # Errors
+    /// The file is there and cannot be read.
+    pub fn training(&self) -> Result<Option<Trained>, Box<dyn Error>> {
+        match self.trained().exists() {
+            true => Ok(Some(read(&self.trained())?)),
+            false => Ok(None),
+        }
+    }
+}
+
+/// Measures a system in processes of its own, unless it was measured: training first, then the questions.
+///
+/// # Errors
+/// What the process said.
+pub fn measured(
+    args: &Args,
+    place: &Place,
+    more: &[OsString],
+    trains: bool,
+) -> Result<Measured, Box<dyn Error>> {
+    fs::create_dir_all(&place.folder)?;
+    if !place.measured().exists() {
+        if trains && !place.trained().exists() {
+            args.say(&format!("{}: training", place.name));
+            run(place, more, true)?;
+        }
+        args.say(&format!("{}: asking", place.name));
+        run(place, more, false)?;
+    }
+    read(&place.measured())
+}
+
+/// This program again, for one system.
+fn run(place: &Place, more: &[OsString], trains: bool) -> Outcome {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.args(std::env::args_os().skip(1)).args(more);
+    command.arg("--only").arg(&place.name);
+    if trains {
+        command.arg("--train");
+    }
+    let log = File::create(place.log())?;
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+    if command.status()?.success() {
+        return Ok(());
+    }
+    let said = fs::read_to_string(place.log()).unwrap_or_default();
+    let last = said.lines().rev().find(|line| !line.trim().is_empty());
+    Err(format!(
+        "{}: {} (all of it in {})",
+        place.name,
+        output::printable(last.unwrap_or("ended without a word")),
+        place.log().display()
+    )
+    .into())
+}
+
+fn write(file: &Path, value: &impl Serialize) -> Outcome {
+    let partial = file.with_extension("partial");
+    fs::write(&partial, serde_json::to_vec_pretty(value)?)?;
+    fs::rename(&partial, file)?;
+    Ok(())
+}
+
+fn read<T: for<'de> Deserialize<'de>>(file: &Path) -> Result<T, Box<dyn Error>> {
+    let bytes = fs::read(file).map_err(|error| format!("cannot read {}: {error}", file.display()))?;
+    serde_json::from_slice(&bytes).map_err(|error| {
+        format!(
+            "{} is damaged ({error}); remove it to measure again",
+            file.display()
+        )
+        .into()
+    })
+}

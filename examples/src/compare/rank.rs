@@ -1,0 +1,164 @@
+//! `--task rank`: which documents answer a question.
+
+use std::error::Error;
+use std::ffi::OsString;
+use std::fs;
+use std::path::Path;
+
+use ragtune::compare::{Approach, Comparison, Measured, Quality};
+use ragtune::core::device;
+use ragtune::core::models::CrossEncoder;
+use ragtune::core::statistics::Bootstrap;
+use ragtune::core::text::Query;
+use ragtune::retrieve::measure::{BeirDataset, Measure, Ranking};
+use ragtune::retrieve::retrievers::RerankRetriever;
+use ragtune::retrieve::{Mode, SearchOptions};
+use ragtune::{Cancel, Document, Encoder, KnowledgeBase, Retriever};
+use serde_json::Value;
+
+use super::args::Args;
+use super::process::{self, Place};
+use super::report::{self, Compared};
+use super::update;
+use crate::Outcome;
+use crate::whole::Whole;
+
+const SYSTEMS: [&str; 6] = ["lexical", "base", "hybrid", "tuned", "tuned-hybrid", "reranked"];
+/// What a question's ranking is scored by.
+const MEASURE: Measure = Measure::Ndcg(10);
+/// Documents that are ranked for each question, and that a reranker reads.
+const DEPTH: usize = 50;
+/// Documents that are added at a time.
+const WINDOW: usize = 512;
+
+/// Compares rankings.
+pub fn rank(args: &Args) -> Outcome {
+    args.check()?;
+    let data = BeirDataset::load(&args.data)?;
+    if let Some(only) = &args.only {
+        return ask(args, only, &data);
+    }
+    if data.documents.is_empty() || data.queries.is_empty() {
+        return Err(format!("{}: needs documents and judged queries", args.data.display()).into());
+    }
+    let chosen = args.chosen(&SYSTEMS, |name| match name {
+        "tuned" | "tuned-hybrid" if args.tuned.is_none() => Some("--tuned"),
+        "reranked" if args.reranker.is_none() => Some("--reranker"),
+        _ => None,
+    })?;
+    report::begin(args)?;
+    args.say(&format!(
+        "{} documents, {} queries",
+        data.documents.len(),
+        data.queries.len()
+    ));
+    let mut systems = Vec::new();
+    for name in chosen {
+        systems.push(process::measured(
+            args,
+            &place(args, name),
+            &[] as &[OsString],
+            false,
+        )?);
+    }
+    let bootstrap = Bootstrap::default().with_seed(args.seed);
+    let comparison = Comparison::new(Quality::mean(MEASURE.to_string()), systems, &bootstrap)?;
+    report::finish(
+        args,
+        &[Compared {
+            examples: data.documents.len(),
+            budget: None,
+            comparison,
+        }],
+    )
+}
+
+fn place(args: &Args, name: &str) -> Place {
+    Place::new(&args.out.join("systems"), name)
+}
+
+/// Asks one system every query.
+fn ask(args: &Args, name: &str, data: &BeirDataset) -> Outcome {
+    let place = place(args, name);
+    let (model, approach, mode) = match name {
+        "lexical" => (None, Approach::Retrieval, Mode::Lexical),
+        "hybrid" | "reranked" => (Some(&args.model), Approach::Retrieval, Mode::Hybrid),
+        "tuned" => (args.tuned.as_ref(), Approach::TuningAndRetrieval, Mode::Dense),
+        "tuned-hybrid" => (args.tuned.as_ref(), Approach::TuningAndRetrieval, Mode::Hybrid),
+        _ => (Some(&args.model), Approach::Retrieval, Mode::Dense),
+    };
+    if place.index().exists() {
+        fs::remove_dir_all(place.index())?;
+    }
+    let mut base = KnowledgeBase::open(place.index())?;
+    if let Some(model) = model {
+        base = base.with_embedder(Encoder::load(model, &device::cpu())?)?;
+    }
+    let base = base
+        .with_chunker(Whole)
+        .with_search(SearchOptions::default().with_mode(mode));
+    for window in data.documents.chunks(WINDOW) {
+        base.add(
+            window
+                .iter()
+                .map(|document| Document::new(&document.id, document.content())),
+        )?;
+    }
+    let retriever: Box<dyn Retriever> = match (&args.reranker, name) {
+        (Some(reranker), "reranked") => {
+            let reranker = CrossEncoder::load(reranker, &device::cpu())?;
+            Box::new(RerankRetriever::new(base.clone(), reranker).with_candidates(DEPTH))
+        }
+        _ => Box::new(base.clone()),
+    };
+    let queries = data.queries.iter().map(|query| (query.id.clone(), query));
+    let measured = Measured::run(name, approach, queries, &Cancel::new(), |query| {
+        let hits = retriever.retrieve(&Query::new(&query.text).with_top_k(DEPTH))?;
+        let ranking: Ranking = hits
+            .iter()
+            .map(|hit| (hit.chunk.document_id.clone(), hit.score()))
+            .collect();
+        let judged = data.qrels.get(&query.id).cloned().unwrap_or_default();
+        let first = hits.first().map(|hit| hit.chunk.document_id.clone());
+        Ok::<_, Box<dyn Error>>((MEASURE.of(ranking, &judged), first))
+    })?;
+    let mut measured = measured.with_index_bytes(update::folder_bytes(&place.index())?);
+    let tuned = args
+        .tuned
+        .as_deref()
+        .filter(|_| approach == Approach::TuningAndRetrieval);
+    match tuned.map(training_seconds) {
+        None => measured = measured.with_train_seconds(0.0),
+        Some(Some(seconds)) => measured = measured.with_train_seconds(seconds),
+        Some(None) => measured = measured.with_note("what its training took is not known"),
+    }
+    if let Some(seconds) = found_after(&base, &*retriever)? {
+        measured = measured.with_update_seconds(seconds);
+    }
+    place.keep(measured)
+}
+
+/// Seconds from adding a document until a question about it finds it first.
+fn found_after(base: &KnowledgeBase, retriever: &dyn Retriever) -> Result<Option<f64>, Box<dyn Error>> {
+    const TEXT: &str =
+        "The lighthouse keeper of Skagerholm counts seventeen gulls on the first Tuesday of March.";
+    const QUESTION: &str = "How many gulls does the lighthouse keeper of Skagerholm count?";
+    update::seconds(
+        base,
+        1,
+        |_| Document::new("a new document", TEXT),
+        || {
+            let hits = retriever.retrieve(&Query::new(QUESTION).with_top_k(1))?;
+            Ok(hits
+                .first()
+                .is_some_and(|hit| hit.chunk.document_id == "a new document"))
+        },
+    )
+}
+
+/// Seconds that `finetune` took for a model, where its run's record stands beside it.
+fn training_seconds(model: &Path) -> Option<f64> {
+    let record = fs::read(model.parent()?.join("experiment.json")).ok()?;
+    let record: Value = serde_json::from_slice(&record).ok()?;
+    record["seconds"].as_f64()
+}

@@ -1,0 +1,47 @@
+//! What a change of knowledge costs: one document changes, and the clock runs until the answer does.
+
+use std::error::Error;
+use std::fs;
+use std::path::Path;
+use std::time::Instant;
+
+use ragtune::{Document, KnowledgeBase};
+
+/// Seconds from adding documents until `has_changed` says that the answer is another. `document` gives the document of each
+/// try, since a single example may not outvote the others; after `tries` of them it is given up.
+///
+/// # Errors
+/// Those of the base and of asking.
+pub fn seconds(
+    base: &KnowledgeBase,
+    tries: usize,
+    document: impl Fn(usize) -> Document,
+    mut has_changed: impl FnMut() -> Result<bool, Box<dyn Error>>,
+) -> Result<Option<f64>, Box<dyn Error>> {
+    let started = Instant::now();
+    for number in 0..tries {
+        base.add([document(number)])?;
+        if has_changed()? {
+            return Ok(Some(started.elapsed().as_secs_f64()));
+        }
+    }
+    Ok(None)
+}
+
+/// Bytes of all files of a folder.
+///
+/// # Errors
+/// The folder cannot be read.
+pub fn folder_bytes(folder: &Path) -> std::io::Result<u64> {
+    let mut bytes = 0;
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let kind = entry.file_type()?;
+        bytes += match (kind.is_dir(), kind.is_file()) {
+            (true, _) => folder_bytes(&entry.path())?,
+            (_, true) => entry.metadata()?.len(),
+            _ => 0,
+        };
+    }
+    Ok(bytes)
+}

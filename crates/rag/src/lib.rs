@@ -7,6 +7,7 @@ pub mod answer;
 mod answerer;
 #[cfg(feature = "tokio")]
 mod asynchronous;
+#[cfg(feature = "train")]
 pub mod compare;
 mod error;
 #[cfg(feature = "train")]

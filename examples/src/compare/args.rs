@@ -1,6 +1,9 @@
 //! The command line.
 
+use std::ffi::OsString;
+use std::io;
 use std::path::PathBuf;
+use std::process::Command;
 
 use clap::{Parser, ValueEnum};
 
@@ -76,6 +79,31 @@ pub struct Args {
     /// Whether this process trains it or asks it; of the program's own use
     #[arg(long, hide = true, requires = "only")]
     pub train: bool,
+    /// How this program is started again.
+    #[arg(skip)]
+    pub again: Again,
+}
+
+/// How this program is started again, for one system.
+#[derive(Clone, Debug)]
+pub struct Again {
+    /// The command line of this process, without the program's name.
+    pub line: Vec<OsString>,
+    /// The program with a command line.
+    pub program: fn(&[OsString]) -> io::Result<Command>,
+}
+
+impl Default for Again {
+    fn default() -> Self {
+        Self {
+            line: std::env::args_os().skip(1).collect(),
+            program: |line| {
+                let mut command = Command::new(std::env::current_exe()?);
+                command.args(line);
+                Ok(command)
+            },
+        }
+    }
 }
 
 /// What is compared.

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use ragtune::compare::Measured;
 use serde::{Deserialize, Serialize};
@@ -105,22 +105,23 @@ pub fn measured(
     if !place.measured().exists() {
         if trains && !place.trained().exists() {
             args.say(&format!("{}: training", place.name));
-            run(place, more, true)?;
+            run(args, place, more, true)?;
         }
         args.say(&format!("{}: asking", place.name));
-        run(place, more, false)?;
+        run(args, place, more, false)?;
     }
     read(&place.measured())
 }
 
 /// This program again, for one system.
-fn run(place: &Place, more: &[OsString], trains: bool) -> Outcome {
-    let mut command = Command::new(std::env::current_exe()?);
-    command.args(std::env::args_os().skip(1)).args(more);
-    command.arg("--only").arg(&place.name);
+fn run(args: &Args, place: &Place, more: &[OsString], trains: bool) -> Outcome {
+    let mut line = args.again.line.clone();
+    line.extend_from_slice(more);
+    line.extend(["--only".into(), place.name.clone().into()]);
     if trains {
-        command.arg("--train");
+        line.push("--train".into());
     }
+    let mut command = (args.again.program)(&line)?;
     let log = File::create(place.log())?;
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
     if command.status()?.success() {

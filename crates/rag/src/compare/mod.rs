@@ -11,7 +11,7 @@ mod nearest;
 mod normal;
 mod quality;
 mod recommendation;
-mod table;
+mod report;
 
 pub use comparison::{Comparison, Pair, Row};
 pub use few_shot::FewShot;

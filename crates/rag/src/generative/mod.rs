@@ -9,6 +9,7 @@ mod template;
 mod writer;
 
 pub use answerer::GenerativeAnswerer;
+#[cfg(feature = "train")]
 pub(crate) use budget::cautious;
 pub use template::{PromptExample, PromptTemplate};
 

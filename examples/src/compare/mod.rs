@@ -7,7 +7,7 @@ mod rank;
 mod report;
 mod update;
 
-pub use args::Args;
+pub use args::{Again, Args};
 
 use args::Task;
 

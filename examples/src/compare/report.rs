@@ -96,6 +96,8 @@ pub fn finish(args: &Args, compared: &[Compared]) -> Outcome {
         args.out.join("comparison.json"),
         serde_json::to_vec_pretty(&object)?,
     )?;
+    page(args, compared).write(args.out.join("report.html"))?;
+    record(args, compared)?;
     if args.json {
         return output::json(&object);
     }

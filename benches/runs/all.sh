@@ -30,7 +30,7 @@ banking77() {
     "$python" "$here/logistic.py" "$encoder" "$b/train.csv" "$b/test.csv" "$out/logistic.jsonl"
     run banking77-head "${set[@]}" --method head --lr 3e-2 --epochs 40 --batch 64 --predictions "$out/head.jsonl"
     run banking77-last2 "${set[@]}" --method last:2 --lr 3e-4 --epochs 8 --batch 16 --predictions "$out/last2.jsonl"
-    run banking77-lora "${set[@]}" --method lora --targets all-linear --rank 16 --lr 1e-3 --epochs 6 --batch 16 --predictions "$out/lora.jsonl"
+    run banking77-lora "${set[@]}" --method lora --targets all-linear --rank 16 --lr 1e-3 --epochs 10 --batch 16 --predictions "$out/lora.jsonl"
     run banking77-full "${set[@]}" --method full --lr 1e-4 --epochs 6 --batch 16 --predictions "$out/full.jsonl"
     for name in head last2 lora full; do
         echo "$name against the logistic regression:"
@@ -64,7 +64,7 @@ covid_qa() {
     for fold in 1 2 3 4 5; do
         local f=$out/covid
         run "covid-$fold" --model "$encoder" --task qa --data "$f/train-$fold.json" --test "$f/test-$fold.json" --no-valid \
-            --method full --lr 2e-4 --epochs 3 --batch 16 --empty-windows 2 --predictions "$f/full-$fold.jsonl"
+            --method full --lr 2e-4 --epochs 2 --batch 16 --empty-windows 1 --predictions "$f/full-$fold.jsonl"
     done
 }
 

@@ -7,7 +7,6 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use clap::Parser;
 use ragtune::compare::{Approach, Comparison, FewShot, Measured, NearestExamples, Quality};
 use ragtune::core::device;
 use ragtune::core::models::SequenceClassifier;
@@ -254,7 +253,10 @@ impl One<'_> {
             words.push("--resume".into());
         }
         let started = Instant::now();
-        finetune::finetune(&finetune::Args::try_parse_from(words)?)?;
+        match finetune::main(words) {
+            0 => {}
+            status => return Err(format!("finetune ended with status {status}").into()),
+        }
         self.place.keep_training(started.elapsed().as_secs_f64())
     }
 

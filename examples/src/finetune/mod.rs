@@ -22,5 +22,5 @@ mod spent;
 mod words;
 
 pub use args::Args;
-pub use memory::{give_back_freed, peak};
+pub use memory::peak;
 pub use program::main;

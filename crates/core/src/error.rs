@@ -194,6 +194,18 @@ pub enum Error {
         #[source]
         source: crate::weights::CheckpointError,
     },
+    /// A model that is to be tuned further has a head for other labels.
+    #[error(
+        "{} has a head for other labels ({}); take the labels of the head, or ask for a new head",
+        path.display(),
+        differences.join("; ")
+    )]
+    OtherLabels {
+        /// The model's folder.
+        path: PathBuf,
+        /// In what they differ.
+        differences: Vec<String>,
+    },
     /// A checkpoint lacks tensors that its model needs.
     #[cfg(feature = "models")]
     #[error("{} lacks tensors of the model that its configuration describes: {report}", path.display())]

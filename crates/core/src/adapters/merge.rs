@@ -157,20 +157,24 @@ impl Decoder {
 }
 
 impl AdapterStack {
-    /// The weight of a module with all changes, in the order of checkpoints. A whole weight is given as it is.
-    pub(crate) fn merged_weight(&self, module: Module<'_>) -> Vec<f32> {
+    /// Hands on the weight of a module with all changes, in the order of checkpoints, some rows at a time. A whole weight
+    /// is given as it is.
+    pub(crate) fn each_merged_weight(&self, module: Module<'_>, hand_on: &mut dyn FnMut(&[f32])) {
         match module {
-            Module::Linear(layer) if self.touches(layer.slot()) => values(self.merged_linear(layer).weight()),
-            Module::Linear(layer) => values(layer.weight()),
-            Module::Embedding(table) if self.touches(table.slot()) => {
-                values(self.merged_embedding(table).weight())
+            Module::Linear(layer) if self.touches(layer.slot()) => {
+                Module::Linear(&self.merged_linear(layer)).each_weight(hand_on);
             }
-            Module::Embedding(table) => values(table.weight()),
-            Module::RmsNorm(norm) => values(self.merged_norm(norm.slot(), (norm.weight(), None)).0),
-            Module::LayerNorm(norm) => values(
-                self.merged_norm(norm.slot(), (norm.weight(), Some(norm.bias())))
-                    .0,
-            ),
+            Module::Embedding(table) if self.touches(table.slot()) => {
+                Module::Embedding(&self.merged_embedding(table)).each_weight(hand_on);
+            }
+            Module::RmsNorm(norm) => {
+                hand_on(&values(self.merged_norm(norm.slot(), (norm.weight(), None)).0));
+            }
+            Module::LayerNorm(norm) => {
+                let parts = (norm.weight(), Some(norm.bias()));
+                hand_on(&values(self.merged_norm(norm.slot(), parts).0));
+            }
+            module => module.each_weight(hand_on),
         }
     }
 
@@ -235,6 +239,6 @@ impl AdapterStack {
 }
 
 /// The numbers of a tensor in row-major order.
-fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+pub(super) fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
     tensor.into_data().iter::<f32>().collect()
 }

@@ -25,6 +25,7 @@ mod resolve;
 mod set;
 mod stack;
 mod target;
+mod values;
 mod write;
 mod write_bottleneck;
 

@@ -157,10 +157,19 @@ impl Embedding {
                 id: *id,
                 rows,
             }),
-            None => Ok(match &self.table {
-                Table::Plain(table) => kernels::embedding(table, ids),
-                Table::Weight(weight) | Table::Tied(weight) => weight.rows(ids),
-            }),
+            None => Ok(self.rows(ids)),
+        }
+    }
+
+    /// The rows of ids that the table has.
+    ///
+    /// # Shapes
+    ///
+    /// `ids [t] -> [t, h]`.
+    pub(crate) fn rows(&self, ids: &[u32]) -> Tensor<2> {
+        match &self.table {
+            Table::Plain(table) => kernels::embedding(table, ids),
+            Table::Weight(weight) | Table::Tied(weight) => weight.rows(ids),
         }
     }
 

@@ -1,19 +1,23 @@
-//! Tensors into a safetensors file, one at a time.
+//! Tensors into a safetensors file, a part at a time.
 
-use std::borrow::Cow;
-use std::cell::RefCell;
 use std::collections::HashMap;
 use std::fmt;
 use std::fs;
+use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use half::{bf16, f16};
-use safetensors::Dtype;
-use safetensors::tensor::View;
+use safetensors::tensor::{Metadata, TensorInfo};
+use safetensors::{Dtype, SafeTensorError};
 
 use super::CheckpointError;
 use crate::error::{Error, Result};
+
+/// Numbers that are encoded at once.
+const CHUNK: usize = 1 << 14;
+/// Bytes that are written at once.
+const BUFFER_BYTES: usize = 1 << 16;
 
 /// The floating-point type that weights are stored in.
 ///
@@ -35,11 +39,15 @@ pub enum FloatType {
     Bf16,
 }
 
-/// A tensor that is computed when it is written, so that one at a time is in memory.
+/// What takes a tensor's numbers, one part behind another.
+pub(crate) type HandOn<'f> = &'f mut dyn FnMut(&[f32]);
+
+/// A tensor that is computed when it is written, so that one at a time is in memory, or a part of one.
 pub(crate) struct LazyTensor<'a> {
     pub(crate) name: String,
     pub(crate) shape: Vec<usize>,
-    pub(crate) values: Box<dyn Fn() -> Vec<f32> + 'a>,
+    /// Hands on its numbers in row-major order.
+    pub(crate) values: Box<dyn FnOnce(HandOn<'_>) + 'a>,
 }
 
 impl FloatType {
@@ -117,7 +125,7 @@ impl FromStr for FloatType {
     }
 }
 
-/// Writes a whole safetensors file or none.
+/// Writes a whole safetensors file or none; of a tensor as much is in memory as it hands on at once.
 ///
 /// # Errors
 /// [`Error::Io`], and [`Error::Checkpoint`] for a value that is not finite in the type.
@@ -125,74 +133,159 @@ pub(crate) fn save(path: &Path, tensors: Vec<LazyTensor<'_>>, dtype: FloatType) 
     let mut partial = path.as_os_str().to_owned();
     partial.push(".partial");
     let partial = PathBuf::from(partial);
-    let broken = RefCell::new(None);
-    let views = tensors.into_iter().map(|tensor| {
-        let name = tensor.name.clone();
-        let view = Encoded {
-            tensor,
-            dtype,
-            broken: &broken,
-        };
-        (name, view)
+    let written = write(&partial, tensors, dtype).map_err(|broken| match broken {
+        Broken::Io(source) => Error::io(&partial, source),
+        Broken::Checkpoint(source) => Error::Checkpoint {
+            path: path.to_owned(),
+            source,
+        },
     });
-    let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
-    let written = safetensors::serialize_to_file(views, Some(metadata), &partial);
-    let fail = |error| {
+    let named = written.and_then(|()| fs::rename(&partial, path).map_err(|source| Error::io(path, source)));
+    if named.is_err() {
         let _ = fs::remove_file(&partial);
-        Err(error)
-    };
-    let of_file = |source| Error::Checkpoint {
-        path: path.to_owned(),
-        source,
-    };
-    if let Some(source) = broken.into_inner() {
-        return fail(of_file(source));
     }
-    match written {
-        Err(safetensors::SafeTensorError::IoError(source)) => return fail(Error::io(&partial, source)),
-        Err(source) => return fail(of_file(CheckpointError::Write { source })),
-        Ok(()) => {}
-    }
-    let synced = fs::File::open(&partial).and_then(|file| file.sync_all());
-    match synced.and_then(|()| fs::rename(&partial, path)) {
-        Ok(()) => Ok(()),
-        Err(source) => fail(Error::io(path, source)),
-    }
+    named
 }
 
-struct Encoded<'a> {
-    tensor: LazyTensor<'a>,
-    dtype: FloatType,
-    /// The first thing that went wrong, because a view cannot fail.
-    broken: &'a RefCell<Option<CheckpointError>>,
+enum Broken {
+    Io(io::Error),
+    Checkpoint(CheckpointError),
 }
 
-impl View for Encoded<'_> {
-    fn dtype(&self) -> Dtype {
-        self.dtype.dtype()
-    }
-
-    fn shape(&self) -> &[usize] {
-        &self.tensor.shape
-    }
-
-    fn data(&self) -> Cow<'_, [u8]> {
-        match self.dtype.encode(&(self.tensor.values)()) {
-            Ok(bytes) => Cow::Owned(bytes),
-            Err((index, value)) => {
-                self.broken
-                    .borrow_mut()
-                    .get_or_insert_with(|| CheckpointError::NotFinite {
-                        tensor: self.tensor.name.clone(),
-                        index,
-                        value,
-                    });
-                Cow::Owned(vec![0; self.data_len()])
+fn write(path: &Path, mut tensors: Vec<LazyTensor<'_>>, dtype: FloatType) -> Result<(), Broken> {
+    tensors.sort_by(|a, b| a.name.cmp(&b.name));
+    let header =
+        header(&tensors, dtype).map_err(|source| Broken::Checkpoint(CheckpointError::Write { source }))?;
+    let mut file = BufWriter::with_capacity(BUFFER_BYTES, fs::File::create(path).map_err(Broken::Io)?);
+    let length = header.len() as u64;
+    let begun = file.write_all(&length.to_le_bytes());
+    begun.and_then(|()| file.write_all(&header)).map_err(Broken::Io)?;
+    for LazyTensor { name, shape, values } in tensors {
+        let (mut written, mut broken) = (0, None);
+        values(&mut |block: &[f32]| {
+            // What hands on values cannot fail, so the first failure waits for its end.
+            if broken.is_none() {
+                broken = write_block(&mut file, (&name, written), block, dtype).err();
+                written += block.len();
             }
+        });
+        match broken {
+            Some(broken) => return Err(broken),
+            None if written != shape.iter().product::<usize>() => {
+                let source = SafeTensorError::TensorInvalidInfo;
+                return Err(Broken::Checkpoint(CheckpointError::Write { source }));
+            }
+            None => {}
+        }
+    }
+    let file = file
+        .into_inner()
+        .map_err(|error| Broken::Io(error.into_error()))?;
+    file.sync_all().map_err(Broken::Io)
+}
+
+/// The header, padded to a multiple of 8 bytes, as the `safetensors` crate writes it.
+fn header(tensors: &[LazyTensor<'_>], dtype: FloatType) -> Result<Vec<u8>, SafeTensorError> {
+    let mut end = 0;
+    let infos = tensors.iter().map(|tensor| {
+        let start = end;
+        end += tensor.shape.iter().product::<usize>() * dtype.bytes();
+        let info = TensorInfo {
+            dtype: dtype.dtype(),
+            shape: tensor.shape.clone(),
+            data_offsets: (start, end),
+        };
+        (tensor.name.clone(), info)
+    });
+    let format = HashMap::from([("format".to_owned(), "pt".to_owned())]);
+    let mut header = serde_json::to_vec(&Metadata::new(Some(format), infos.collect())?)?;
+    header.resize(header.len().next_multiple_of(8), b' ');
+    Ok(header)
+}
+
+/// Writes a part of a tensor of which `written` numbers are written.
+fn write_block(
+    file: &mut impl Write,
+    (tensor, written): (&str, usize),
+    block: &[f32],
+    dtype: FloatType,
+) -> Result<(), Broken> {
+    for (number, chunk) in block.chunks(CHUNK).enumerate() {
+        let bytes = dtype.encode(chunk).map_err(|(index, value)| {
+            Broken::Checkpoint(CheckpointError::NotFinite {
+                tensor: tensor.to_owned(),
+                index: written + number * CHUNK + index,
+                value,
+            })
+        })?;
+        file.write_all(&bytes).map_err(Broken::Io)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tensors(values: &[f32]) -> Vec<LazyTensor<'_>> {
+        let part = |name: &str, values: &[f32]| {
+            let values = values.to_vec();
+            LazyTensor {
+                name: name.to_owned(),
+                shape: vec![values.len()],
+                values: Box::new(move |hand_on: &mut dyn FnMut(&[f32])| values.chunks(7).for_each(hand_on)),
+            }
+        };
+        let half = values.len() / 2;
+        vec![
+            part("b.weight", &values[..half]),
+            part("a.weight", &values[half..]),
+        ]
+    }
+
+    #[test]
+    fn the_file_is_that_of_the_crate() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("model.safetensors");
+        let values: Vec<f32> = (0..3 * CHUNK).map(|i| i as f32 * 0.25 - 7.0).collect();
+        for dtype in FloatType::ALL {
+            save(&file, tensors(&values), dtype).unwrap();
+            let half = values.len() / 2;
+            let (b, a) = (
+                dtype.encode(&values[..half]).unwrap(),
+                dtype.encode(&values[half..]).unwrap(),
+            );
+            let view = |bytes, length| {
+                safetensors::tensor::TensorView::new(dtype.dtype(), vec![length], bytes).unwrap()
+            };
+            let views = [
+                ("b.weight", view(&b, half)),
+                ("a.weight", view(&a, values.len() - half)),
+            ];
+            let format = HashMap::from([("format".to_owned(), "pt".to_owned())]);
+            let expected = safetensors::serialize(views, Some(format)).unwrap();
+            assert!(fs::read(&file).unwrap() == expected, "{dtype}");
         }
     }
 
-    fn data_len(&self) -> usize {
-        self.tensor.shape.iter().product::<usize>() * self.dtype.bytes()
+    #[test]
+    fn a_file_is_whole_or_not_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("model.safetensors");
+        let mut values = vec![1.0; 2 * CHUNK + 100];
+        values[CHUNK + 90] = f32::NAN;
+        let error = save(&file, tensors(&values), FloatType::F32).unwrap_err();
+        let Error::Checkpoint {
+            source: CheckpointError::NotFinite { tensor, index, .. },
+            ..
+        } = error
+        else {
+            unreachable!("{error}");
+        };
+        assert_eq!((tensor.as_str(), index), ("a.weight", 40));
+        let mut short = tensors(&[1.0; 20]);
+        short[0].shape = vec![11];
+        assert!(save(&file, short, FloatType::F32).is_err());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 }

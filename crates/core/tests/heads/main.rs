@@ -15,3 +15,4 @@ mod fixture;
 mod new_heads;
 mod parity;
 mod saving;
+mod tuning;

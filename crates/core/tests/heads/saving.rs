@@ -223,6 +223,7 @@ fn written_classifiers_of_words_and_readers_compute_the_same() {
         );
 
         let reader = SpanReader::from_files(&model("span", family), &device::cpu()).unwrap();
+        assert_eq!(reader.options().no_answer_threshold, 0.0);
         let set = everything(&reader);
         let name = format!("span.{family}");
         let folder = out.folder(&name);
@@ -277,6 +278,16 @@ fn written_classifiers_over_sentence_vectors_compute_the_same() {
         assert_eq!(
             (again.pooling(), again.labels()),
             (classifier.pooling(), classifier.labels())
+        );
+        // The transformer alone is no classifier, and transformers must not take it for one.
+        let config: Value = ModelFiles::folder(&folder)
+            .unwrap()
+            .json("config.json")
+            .unwrap()
+            .unwrap();
+        assert!(
+            config.get("id2label").is_none() && config.get("problem_type").is_none(),
+            "{config}"
         );
         assert_eq!(again.heads(), classifier.heads());
         let encoded = classifier.tokenize(&TEXTS).unwrap();

@@ -74,14 +74,26 @@ impl CrossEncoder {
     /// # Errors
     /// As [`SequenceClassifier::with_new_head`].
     pub fn with_new_head(folder: impl Into<PathBuf>, seed: u64, device: &Device) -> Result<Self> {
-        let head = NewHead::new(Labels::new(["LABEL_0"])?)
-            .with_problem_type(ProblemType::Regression)
-            .with_pooling(HeadPooling::FirstToken)
-            .with_seed(seed);
         Ok(Self {
-            classifier: SequenceClassifier::with_new_head(folder, &head, device)?,
+            classifier: SequenceClassifier::with_new_head(folder, &new_head(seed)?, device)?,
             adapters: AdapterStack::base(),
         })
+    }
+
+    /// Loads a folder to tune it: the head of a reranker with one class goes on, any other model gets a new one.
+    ///
+    /// # Errors
+    /// As [`CrossEncoder::from_files`] and [`CrossEncoder::with_new_head`].
+    pub fn for_tuning(folder: impl Into<PathBuf>, seed: u64, device: &Device) -> Result<Self> {
+        let files = ModelFiles::folder(folder)?;
+        let config = EncoderModel::config(&transformer_files(&files)?)?;
+        match SequenceClassifier::is_tuned(&files)? && config.num_labels == 1 {
+            true => Self::from_files(&files, device),
+            false => Ok(Self {
+                classifier: SequenceClassifier::with_new_head_from_files(&files, &new_head(seed)?, device)?,
+                adapters: AdapterStack::base(),
+            }),
+        }
     }
 
     /// The same reranker with adapters in every pass.
@@ -190,6 +202,15 @@ impl Reranker for CrossEncoder {
         let logits = self.logits(query, passages)?;
         Ok(logits.iter().map(|logits| relevance(logits)).collect())
     }
+}
+
+/// A head of one class.
+fn new_head(seed: u64) -> Result<NewHead> {
+    let head = NewHead::new(Labels::new(["LABEL_0"])?);
+    Ok(head
+        .with_problem_type(ProblemType::Regression)
+        .with_pooling(HeadPooling::FirstToken)
+        .with_seed(seed))
 }
 
 /// The probability of relevance. The softmax of two classes is the sigmoid of their difference.

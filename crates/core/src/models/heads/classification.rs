@@ -6,6 +6,7 @@ use burn::tensor::Tensor;
 
 use super::super::sentence::{SentenceHead, first_tokens};
 use super::body::{Head, HeadLoader};
+use super::described::{SEQUENCE, is_tuned};
 use crate::adapters::Module;
 use crate::error::{Error, Result};
 use crate::generation::Random;
@@ -110,7 +111,8 @@ impl ClassificationHead {
                 Ok((head, LoadReport::default()))
             }
             HeadPooling::Sentence { normalised } => {
-                let (body, report) = SentenceHead::pooled(files, h, normalised, parts.device())?;
+                let (body, report) =
+                    SentenceHead::pooled(files, h, (normalised, is_tuned(files, SEQUENCE)?), parts.device())?;
                 let (slot, p) = (body.next_slot(), body.dim());
                 let head = body.followed_by(parts.new_linear(&slot, (p, c), &mut random)?);
                 Ok((Self::Sentence(head), report))

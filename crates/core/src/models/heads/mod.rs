@@ -2,6 +2,7 @@
 
 mod body;
 mod classification;
+mod described;
 mod labels;
 mod new_head;
 mod save;

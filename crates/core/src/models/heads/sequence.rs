@@ -10,11 +10,12 @@ use serde_json::{Map, Value, json};
 
 use super::super::encoder::EncoderModel;
 use super::super::layered::layered_through;
-use super::super::saving::new_folder;
+use super::super::saving::{new_folder, write_json};
 use super::super::sentence::{SentenceFolder, to_host};
 use super::super::tokenizer::{Encoded, TextTokenizer};
 use super::body::{Body, Head};
 use super::classification::{ClassificationHead, HeadPooling};
+use super::described::{SENTENCE_CONFIG, SEQUENCE, check_same, described, is_tuned, strip};
 use super::labels::argmax;
 use super::save::set_class;
 use super::{Labels, NewHead, ProblemType};
@@ -93,7 +94,7 @@ impl SequenceClassifier {
     /// sense, and [`crate::Error::MissingTensors`] for a checkpoint without a head
     /// ([`SequenceClassifier::with_new_head`] makes one).
     pub fn from_files(files: &ModelFiles, device: &Device) -> Result<Self> {
-        let file = Body::config_file(files)?;
+        let file = described(files)?;
         let labels = Labels::read(&file)?;
         let problem_type = ProblemType::read(&file, labels.len())?;
         let (body, head) = Body::load(files, device, |parts| {
@@ -142,6 +143,48 @@ impl SequenceClassifier {
             labels: new.labels.clone(),
             problem_type: new.problem_type,
         })
+    }
+
+    /// Loads a folder to tune it: where it has a tuned head for the labels of `head`, in whatever order, that head goes on,
+    /// with its labels in its order; where it has none, it gets a new one.
+    ///
+    /// ```no_run
+    /// use ragtune_core::device::Device;
+    /// use ragtune_core::models::{Labels, NewHead, SequenceClassifier};
+    ///
+    /// # fn on(device: &Device) -> ragtune_core::Result<()> {
+    /// let head = NewHead::new(Labels::new(["ham", "spam"])?);
+    /// let classifier = SequenceClassifier::for_tuning("models/spam", &head, device)?;
+    /// println!("{:?}", classifier.labels()); // perhaps spam, ham
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`crate::Error::OtherLabels`] for a tuned head for other labels or of another kind, which
+    /// [`SequenceClassifier::with_new_head`] replaces; otherwise as that and [`SequenceClassifier::from_files`].
+    pub fn for_tuning(folder: impl Into<PathBuf>, head: &NewHead, device: &Device) -> Result<Self> {
+        Self::for_tuning_from_files(&ModelFiles::folder(folder)?, head, device)
+    }
+
+    /// As [`SequenceClassifier::for_tuning`], with files from a folder or from memory.
+    ///
+    /// # Errors
+    /// As [`SequenceClassifier::for_tuning`].
+    pub fn for_tuning_from_files(files: &ModelFiles, head: &NewHead, device: &Device) -> Result<Self> {
+        if !is_tuned(files, SEQUENCE)? {
+            return Self::with_new_head_from_files(files, head, device);
+        }
+        let file = described(files)?;
+        let labels = Labels::read(&file)?;
+        let problem_type = ProblemType::read(&file, labels.len())?;
+        check_same(files, (&labels, problem_type), (&head.labels, head.problem_type))?;
+        Self::from_files(files, device)
+    }
+
+    /// Whether files are of a classifier with a tuned head.
+    pub(in crate::models) fn is_tuned(files: &ModelFiles) -> Result<bool> {
+        is_tuned(files, SEQUENCE)
     }
 
     /// What became of the checkpoint's tensors.
@@ -292,7 +335,8 @@ impl SequenceClassifier {
     /// Writes the classifier, with what adapters make of it, as a folder that ragtune and Python load, in the given type:
     /// with the head over the first token for transformers (`AutoModelForSequenceClassification`), with a head over
     /// sentence vectors for sentence-transformers, whose `encode` then gives the logits. Names of classes and problem type
-    /// stand in `config.json`. The folder appears whole or not at all.
+    /// stand in `config.json`, of a head over sentence vectors in `config_sentence_transformers.json`: transformers, which
+    /// has no place for such a head, would make one of its own for them. The folder appears whole or not at all.
     ///
     /// Weights that an adapter replaces as a whole are written to the last bit.
     ///
@@ -302,9 +346,7 @@ impl SequenceClassifier {
     pub fn save(&self, folder: impl AsRef<Path>, adapters: &AdapterStack, dtype: FloatType) -> Result<()> {
         let folder = folder.as_ref();
         let ClassificationHead::Sentence(head) = &self.head else {
-            let class = ("ForSequenceClassification", |config: &mut _| {
-                self.describe(config)
-            });
+            let class = (SEQUENCE, |config: &mut _| self.describe(config));
             return self.body.save(&self.head, folder, adapters, dtype, class);
         };
         adapters.check(&self.body.shapes)?;
@@ -319,14 +361,17 @@ impl SequenceClassifier {
             dtype,
         };
         new_folder(folder, |partial| {
+            let mut classes = Map::new();
+            self.describe(&mut classes);
+            write_json(&partial.join(SENTENCE_CONFIG), &classes)?;
             parts.write(partial, |config| {
                 set_class(config, &self.encoder().shape().model_type, "Model", dtype);
-                self.describe(config);
+                strip(config);
             })
         })
     }
 
-    /// Writes what `config.json` says of the head.
+    /// Writes what the configuration says of the head.
     fn describe(&self, config: &mut Map<String, Value>) {
         self.labels.write(config);
         match (self.problem_type, self.labels.len()) {

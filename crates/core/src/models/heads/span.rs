@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor};
+use serde_json::{Map, Value};
 
 use super::super::encoder::EncoderModel;
 use super::super::layered::layered_through;
@@ -14,6 +15,7 @@ use super::super::sentence::to_host;
 use super::super::tokenizer::{Encoded, PairWindow, TextTokenizer};
 use super::Labels;
 use super::body::Body;
+use super::described::{SPAN, is_tuned};
 use super::labels::softmax;
 use super::token::TokenHead;
 use crate::adapters::{AdapterBase, AdapterStack, Module, ModuleShapes};
@@ -24,6 +26,8 @@ use crate::weights::{FloatType, LoadReport, ModelFiles};
 
 /// The module path of the head, in every family.
 const QA_OUTPUTS: &str = "qa_outputs";
+/// The field that says whether a question may have no answer, as an argument of transformers' pipeline.
+const ANSWERABLE: &str = "handle_impossible_answer";
 /// Logits of a token: of a start, and of an end.
 const LOGITS: usize = 2;
 
@@ -69,7 +73,8 @@ pub struct SpanOptions {
     pub stride: usize,
     /// Answers that are kept, the best first.
     pub answers: usize,
-    /// By how much the logits of "no answer" must exceed those of the best answer to be believed.
+    /// By how much the logits of "no answer" must exceed those of the best answer to be believed; infinity where every
+    /// question has an answer.
     pub no_answer_threshold: f32,
 }
 
@@ -183,15 +188,26 @@ impl SpanReader {
         Self::with_head(files, Some(seed), device)
     }
 
+    /// Loads a folder to tune it: the head of a reader goes on, any other model gets a new one.
+    ///
+    /// # Errors
+    /// As [`SpanReader::from_files`] and [`SpanReader::with_new_head`].
+    pub fn for_tuning(folder: impl Into<PathBuf>, seed: u64, device: &Device) -> Result<Self> {
+        let files = ModelFiles::folder(folder)?;
+        let seed = (!is_tuned(&files, SPAN)?).then_some(seed);
+        Self::with_head(&files, seed, device)
+    }
+
     fn with_head(files: &ModelFiles, seed: Option<u64>, device: &Device) -> Result<Self> {
         let (body, head) = TokenHead::load(files, device, (QA_OUTPUTS, LOGITS), seed, |dropout| {
             dropout.span_head
         })?;
-        Ok(Self {
-            body,
-            head,
-            options: SpanOptions::default(),
-        })
+        let mut options = SpanOptions::default();
+        let config = Body::config_file(files)?;
+        if seed.is_none() && config.get(ANSWERABLE) == Some(&Value::Bool(false)) {
+            options.no_answer_threshold = f32::INFINITY;
+        }
+        Ok(Self { body, head, options })
     }
 
     /// The same reader, looking for answers in another way.
@@ -304,7 +320,9 @@ impl SpanReader {
     }
 
     /// Writes the reader, with what adapters make of it, as a folder that ragtune and transformers
-    /// (`AutoModelForQuestionAnswering`) load, in the given type. The folder appears whole or not at all.
+    /// (`AutoModelForQuestionAnswering`) load, in the given type. That every question has an answer (an infinite
+    /// [`SpanOptions::no_answer_threshold`]) is noted in `config.json` for the next loading here, under the name that
+    /// transformers' pipeline has for it. The folder appears whole or not at all.
     ///
     /// Weights that an adapter replaces as a whole are written to the last bit.
     ///
@@ -313,7 +331,13 @@ impl SpanReader {
     pub fn save(&self, folder: impl AsRef<Path>, adapters: &AdapterStack, dtype: FloatType) -> Result<()> {
         // Two numbers for each token, whatever classes the encoder's checkpoint had.
         let labels = Labels::new(["LABEL_0", "LABEL_1"])?;
-        let class = ("ForQuestionAnswering", |config: &mut _| labels.write(config));
+        let class = (SPAN, |config: &mut Map<String, Value>| {
+            labels.write(config);
+            match self.options.no_answer_threshold == f32::INFINITY {
+                true => config.insert(ANSWERABLE.to_owned(), Value::Bool(false)),
+                false => config.remove(ANSWERABLE),
+            };
+        });
         self.body
             .save(&self.head, folder.as_ref(), adapters, dtype, class)
     }

@@ -12,9 +12,10 @@ use super::super::encoder::EncoderModel;
 use super::super::layered::layered_through;
 use super::super::sentence::to_host;
 use super::super::tokenizer::{Encoded, TextTokenizer, WordWindow};
-use super::Labels;
 use super::body::{Body, Head};
+use super::described::{TOKEN, check_same, is_tuned};
 use super::labels::{argmax, softmax};
+use super::{Labels, ProblemType};
 use crate::adapters::{AdapterBase, AdapterStack, Module, ModuleShapes};
 use crate::error::Result;
 use crate::generation::Random;
@@ -160,6 +161,28 @@ impl TokenClassifier {
         Ok(Self { body, head, labels })
     }
 
+    /// Loads a folder to tune it: where it has a tuned head for these labels, in whatever order, that head goes on, with
+    /// its labels in its order; where it has none, it gets a new one.
+    ///
+    /// # Errors
+    /// [`crate::Error::OtherLabels`] for a tuned head for other labels, which [`TokenClassifier::with_new_head`] replaces;
+    /// otherwise as that and [`TokenClassifier::from_files`].
+    pub fn for_tuning(
+        folder: impl Into<PathBuf>,
+        labels: Labels,
+        seed: u64,
+        device: &Device,
+    ) -> Result<Self> {
+        let files = ModelFiles::folder(folder)?;
+        if !is_tuned(&files, TOKEN)? {
+            return Self::with_new_head_from_files(&files, labels, seed, device);
+        }
+        let found = Labels::read(&Body::config_file(&files)?)?;
+        let kind = ProblemType::SingleLabel;
+        check_same(&files, (&found, kind), (&labels, kind))?;
+        Self::from_files(&files, device)
+    }
+
     /// What became of the checkpoint's tensors.
     pub fn report(&self) -> &LoadReport {
         &self.body.report
@@ -285,9 +308,7 @@ impl TokenClassifier {
     /// # Errors
     /// As [`super::super::SequenceClassifier::save`].
     pub fn save(&self, folder: impl AsRef<Path>, adapters: &AdapterStack, dtype: FloatType) -> Result<()> {
-        let class = ("ForTokenClassification", |config: &mut _| {
-            self.labels.write(config)
-        });
+        let class = (TOKEN, |config: &mut _| self.labels.write(config));
         self.body
             .save(&self.head, folder.as_ref(), adapters, dtype, class)
     }

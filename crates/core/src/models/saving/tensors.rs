@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::adapters::{AdapterError, AdapterStack, Module, ModuleKind};
 use crate::error::{Error, Result};
-use crate::weights::save::{LazyTensor, save};
+use crate::weights::save::{HandOn, LazyTensor, save};
 use crate::weights::{Checkpoint, FloatType, ModelFiles};
 
 /// The tensors of one module under a path, computed when they are written. What is trained as a whole is written as it
@@ -25,9 +25,13 @@ pub(in crate::models) fn module_tensors<'a>(
         values: match module {
             Module::Linear(layer) if transposed => {
                 let (o, i) = (layer.out_features(), layer.in_features());
-                Box::new(move || turned(&adapters.merged_weight(module), o, i))
+                Box::new(move |hand_on| {
+                    let mut whole = Vec::with_capacity(o * i);
+                    adapters.each_merged_weight(module, &mut |rows| whole.extend_from_slice(rows));
+                    turned(&whole, o, i, hand_on);
+                })
             }
-            _ => Box::new(move || adapters.merged_weight(module)),
+            _ => Box::new(move |hand_on| adapters.each_merged_weight(module, hand_on)),
         },
     };
     let width = match module.kind() {
@@ -38,7 +42,7 @@ pub(in crate::models) fn module_tensors<'a>(
     let bias = module.kind().has_bias().then(|| LazyTensor {
         name: format!("{path}.bias"),
         shape: vec![width],
-        values: Box::new(move || adapters.merged_bias(module).unwrap_or_default()),
+        values: Box::new(move |hand_on| hand_on(&adapters.merged_bias(module).unwrap_or_default())),
     });
     std::iter::once(weight).chain(bias).collect()
 }
@@ -78,7 +82,7 @@ pub(in crate::models) fn save_modules(
         tensors.push(LazyTensor {
             name: path(bare),
             shape,
-            values: Box::new(move || values.clone()),
+            values: Box::new(move |hand_on| hand_on(&values)),
         });
     }
     save(file, tensors, dtype)
@@ -107,9 +111,12 @@ pub(in crate::models) fn unexpected_bias(slot: &str, folder: &Path) -> Error {
     }
 }
 
-/// A matrix `[o, i]` as `[i, o]`.
-fn turned(matrix: &[f32], o: usize, i: usize) -> Vec<f32> {
-    (0..i)
-        .flat_map(|column| (0..o).map(move |row| matrix[row * i + column]))
-        .collect()
+/// Hands on a matrix `[o, i]` as `[i, o]`.
+fn turned(matrix: &[f32], o: usize, i: usize, hand_on: HandOn<'_>) {
+    let mut line = Vec::with_capacity(o);
+    for column in 0..i {
+        line.clear();
+        line.extend((0..o).map(|row| matrix[row * i + column]));
+        hand_on(&line);
+    }
 }

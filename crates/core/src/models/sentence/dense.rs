@@ -55,6 +55,12 @@ impl Dense {
         Ok((Self { linear, activation }, checkpoint, report))
     }
 
+    /// What a dense module's folder says that it gives.
+    pub(super) fn width(files: &ModelFiles) -> Result<usize> {
+        let file = ConfigFile::require(files, "config.json", "a Dense module has its sizes there")?;
+        file.size("out_features", 1..=MAX_FEATURES)
+    }
+
     /// A layer without non-linearity.
     pub(super) fn new(linear: Linear) -> Self {
         Self {

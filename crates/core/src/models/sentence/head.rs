@@ -133,24 +133,35 @@ impl SentenceHead {
         hidden_size: usize,
         device: &Device,
     ) -> Result<Option<(Self, LoadReport)>> {
-        let modules = SentenceModule::list(files)?.unwrap_or_default();
-        let last = modules.iter().rev().find(|module| module.class() != "Dropout");
-        match last {
-            Some(last) if last.class() == "Dense" => {
-                Self::load(files, hidden_size, device, &mut blake3::Hasher::new()).map(Some)
-            }
-            _ => Ok(None),
+        match Self::last_width(files)?.is_some() {
+            true => Self::load(files, hidden_size, device, &mut blake3::Hasher::new()).map(Some),
+            false => Ok(None),
         }
     }
 
-    /// The modules of a folder as they pool texts without prompts, brought to length 1 or not.
+    /// What the last of a folder's modules gives, where that is a linear layer.
+    pub(in crate::models) fn last_width(files: &ModelFiles) -> Result<Option<usize>> {
+        let modules = SentenceModule::list(files)?.unwrap_or_default();
+        let last = modules.iter().rev().find(|module| module.class() != "Dropout");
+        match last.filter(|last| last.class() == "Dense") {
+            Some(last) => Dense::width(&files.sub(&last.path)).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// The modules of a folder as they pool texts without prompts, brought to length 1 or not; of a classifier, without
+    /// the layer that gives its classes.
     pub(in crate::models) fn pooled(
         files: &ModelFiles,
         hidden_size: usize,
-        normalised: bool,
+        (normalised, is_classifier): (bool, bool),
         device: &Device,
     ) -> Result<(Self, LoadReport)> {
         let (mut head, report) = Self::load(files, hidden_size, device, &mut blake3::Hasher::new())?;
+        if is_classifier {
+            head.modules.pop();
+            head.steps.pop();
+        }
         (head.prompts, head.truncate_dim) = (Prompts::default(), None);
         if head.is_normalised() != normalised {
             match normalised {

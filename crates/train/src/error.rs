@@ -142,6 +142,12 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// Another run has the folder.
+    #[error("{} is in use by another run; wait for its end, or name another folder", path.display())]
+    InUse {
+        /// The folder.
+        path: PathBuf,
+    },
     /// A saved state is of another run than the one that is to go on.
     #[error(
         "{} is of another run ({}); go on with its settings and data, or name another folder",

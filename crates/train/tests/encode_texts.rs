@@ -243,6 +243,78 @@ fn empty_windows_are_sampled() {
 }
 
 #[test]
+fn long_sentences_come_in_windows() {
+    let tokenizer = byte_tokenizer::tokenizer(&[]);
+    let encoder = TextEncoder::new(&tokenizer).unwrap();
+    let sentence = |words: usize| Tagged {
+        words: (0..words).map(|word| "word".repeat(1 + word % 3)).collect(),
+        tags: (0..words)
+            .map(|word| ["O", "B-x", "I-x"][word % 3].to_owned())
+            .collect(),
+    };
+    let set = Dataset::from(vec![sentence(3), sentence(40), sentence(2)]);
+    let labels = LabelMap::of_tags(&set).unwrap();
+    assert!(matches!(
+        encoder.tagged(&set, &labels, Limits::new(60)),
+        Err(Error::TooLong { .. })
+    ));
+    let encoded = encoder.tagged_windows(&set, &labels, 60).unwrap();
+    assert_eq!(
+        (
+            encoded.report.in_windows,
+            encoded.report.targets,
+            encoded.report.lost_targets
+        ),
+        (1, 45, 0)
+    );
+    assert!(
+        encoded.report.to_string().contains("1 read in windows"),
+        "{}",
+        encoded.report
+    );
+    for (index, value) in set.values().enumerate() {
+        let windows = encoded
+            .items
+            .iter()
+            .zip(&encoded.sources)
+            .filter(|(_, of)| **of == index);
+        let windows: Vec<_> = windows.map(|(item, _)| &item.value).collect();
+        assert!(
+            windows
+                .iter()
+                .enumerate()
+                .all(|(number, window)| window.window == number)
+        );
+        assert!(
+            windows
+                .iter()
+                .all(|window| window.ids.len() <= 60 && window.targets.len() == window.ids.len())
+        );
+        // Every word has its tag once, in order, and is found where its window says.
+        let tags = windows
+            .iter()
+            .flat_map(|window| window.targets.iter().filter(|target| **target != u32::MAX));
+        let tags: Vec<&str> = tags.map(|tag| labels.names()[*tag as usize].as_str()).collect();
+        assert_eq!(tags, value.tags);
+        let mut words = value.words.iter();
+        for window in &windows {
+            for place in (0..window.ids.len()).filter(|place| window.targets[*place] != u32::MAX) {
+                let word = words.next().unwrap();
+                let found = tokenizer
+                    .decode(&window.ids[place..(place + word.len()).min(window.ids.len())])
+                    .unwrap();
+                assert_eq!(&found, word);
+            }
+        }
+    }
+    // What fits comes as it does without windows.
+    let whole = encoder.tagged(&set, &labels, Limits::new(1000)).unwrap();
+    let same = encoder.tagged_windows(&set, &labels, 1000).unwrap();
+    assert_eq!((whole.items, whole.report), (same.items, same.report));
+    assert!(encoder.tagged_windows(&set, &labels, 0).is_err());
+}
+
+#[test]
 fn wnut17_words_have_tokens() {
     let Some(tokenizer) = minilm() else { return };
     let set = tags::read(

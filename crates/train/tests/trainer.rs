@@ -9,7 +9,9 @@ use ragtune_core::adapters::{AdapterBase, Targets};
 use ragtune_train::Error;
 use ragtune_train::objective::Objective;
 use ragtune_train::optimiser::{AdamWOptions, Decay};
-use ragtune_train::trainer::{Control, Duration, Outcome, TrainEvent, TrainOptions, Trainer};
+use ragtune_train::trainer::{
+    Control, Duration, FolderLock, Outcome, TrainEvent, TrainOptions, Trainer, weights_fingerprint,
+};
 use ragtune_train::tuning::{Lora, Selection, Trainable, Tuning};
 
 fn options() -> TrainOptions {
@@ -85,7 +87,7 @@ fn accumulation_changes_nothing() {
     let points = Curve::points(64, 3);
     for tuning in [
         Tuning::Full,
-        Tuning::Lora(Lora::default().with_targets(Targets::AllLinear)),
+        Tuning::Lora(Lora::default().with_rank(2, 4.0).with_targets(Targets::AllLinear)),
     ] {
         let of = |batch: usize| {
             let options = options().with_batch(batch).with_accumulation(8 / batch);
@@ -317,6 +319,22 @@ fn what_trains_is_counted_and_mistakes_are_named() {
     let named = |name: &str| Targets::Names(vec![name.to_owned()]);
     assert!(of(Tuning::Lora(Lora::default().with_targets(named("dwn")))).contains("down"));
     assert!(of(Tuning::Lora(Lora::default().with_rank(0, 1.0))).contains("rank"));
+    let all = |rank, alpha| {
+        Tuning::Lora(
+            Lora::default()
+                .with_rank(rank, alpha)
+                .with_targets(Targets::AllLinear),
+        )
+    };
+    assert!(Trainable::new(&curve, &all(2, 4.0), &[], 7).is_ok());
+    let error = of(all(100_000, 4.0));
+    assert!(
+        error.contains("rank: 100000") && error.contains("has no update above rank 2"),
+        "{error}"
+    );
+    for alpha in [f64::NAN, 0.0, -1.0, f64::INFINITY] {
+        assert!(of(all(2, alpha)).starts_with("alpha: "));
+    }
     assert!(of(Tuning::Lora(Lora::default())).contains("down, up"));
     assert!(of(Tuning::Selective(Selection::patterns(["*"]))).contains("all 4 weights"));
     assert!(of(Tuning::Selective(Selection::default())).contains("nothing"));
@@ -326,4 +344,69 @@ fn what_trains_is_counted_and_mistakes_are_named() {
     assert_eq!(last.count(), 17);
     assert_eq!(last.parameters()[0].slot(), "layers.1.down");
     let _ = curve.module_shapes();
+}
+
+#[test]
+fn a_run_does_not_go_on_over_another_model() {
+    let points = Curve::points(20, 3);
+    let folder = tempfile::tempdir().unwrap();
+    let run = |seed: u64, resume: bool| {
+        let curve = Curve::new(seed);
+        let mut trainable = Trainable::new(&curve, &lora(), &[], 7).unwrap();
+        Trainer::new(&curve, &points, options())
+            .with_folder(folder.path())
+            .with_resume(resume)
+            .run(&lora(), &mut trainable)
+    };
+    run(1, false).unwrap();
+    let Err(Error::OtherRun { differences, .. }) = run(2, true) else {
+        panic!("went on")
+    };
+    assert_eq!(differences.len(), 1, "{differences:?}");
+    assert!(differences[0].starts_with("base model: was "), "{differences:?}");
+    assert!(run(1, true).is_ok());
+    // Names and numbers make the sum.
+    assert_eq!(
+        weights_fingerprint(&Curve::new(1)),
+        weights_fingerprint(&Curve::new(1))
+    );
+    assert_ne!(
+        weights_fingerprint(&Curve::new(1)),
+        weights_fingerprint(&Curve::new(2))
+    );
+}
+
+#[test]
+fn a_folder_is_one_runs_at_a_time() {
+    let (points, curve) = (Curve::points(20, 3), Curve::new(1));
+    let folder = tempfile::tempdir().unwrap();
+    let run = || {
+        let mut trainable = Trainable::new(&curve, &lora(), &[], 7).unwrap();
+        let trainer = Trainer::new(&curve, &points, options()).with_folder(folder.path());
+        trainer
+            .with_resume(true)
+            .run(&lora(), &mut trainable)
+            .map(|report| report.steps)
+    };
+    let lock = FolderLock::take(folder.path()).unwrap();
+    let error = run().unwrap_err();
+    assert!(matches!(error, Error::InUse { .. }), "{error}");
+    assert!(error.to_string().contains("in use by another run"));
+    drop(lock);
+    assert!(run().unwrap() > 0);
+}
+
+#[test]
+fn no_weight_learns_at_an_absurd_rate() {
+    let (points, curve) = (Curve::points(20, 3), Curve::new(1));
+    let head = ["layers.1.down".to_owned()];
+    let mut trainable = Trainable::new(&curve, &lora(), &head, 7).unwrap();
+    trainable = trainable.with_head_rate(&head, 1e9).unwrap();
+    let error = Trainer::new(&curve, &points, options())
+        .run(&lora(), &mut trainable)
+        .unwrap_err();
+    assert!(
+        error.to_string().starts_with("learning_rate: 2e7 for a part"),
+        "{error}"
+    );
 }

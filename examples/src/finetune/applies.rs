@@ -32,6 +32,7 @@ const OPTIONS: &[(&str, Where)] = &[
     ("dpo-loss", Where::Tasks(&[Dpo])),
     ("label-smoothing", Where::Tasks(&[Dpo])),
     ("head-lr", Where::Tasks(&[Classify, Tag, Qa, Rerank])),
+    ("new-head", Where::Tasks(&[Classify, Tag, Qa, Rerank])),
     ("precision", Where::Tasks(&[Sft, Pretrain, Dpo])),
     // Plain text is divided into blocks, and nothing of it is too long.
     (

@@ -36,6 +36,9 @@ pub struct Args {
     /// The model: a folder in Hugging Face or sentence-transformers layout, or `hub:OWNER/NAME`
     #[arg(long, value_name = "DIR")]
     pub model: String,
+    /// classify, tag, qa, rerank: a new head also where the model has a tuned one, which goes on otherwise
+    #[arg(long)]
+    pub new_head: bool,
     /// What is learned
     #[arg(long, value_enum)]
     pub task: Task,

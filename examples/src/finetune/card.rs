@@ -1,5 +1,7 @@
 //! The model card of a result, and the settings that it and `--json` name.
 
+use std::path::Path;
+
 use ragtune::train::batch::BatchSize;
 use ragtune::train::objective::Scores;
 use ragtune::train::report::{CardData, CardMetric, CardRun, ModelCard};
@@ -10,7 +12,6 @@ use serde_json::{Value, json};
 use super::args::Args;
 use super::choices::{Task, overflow_name};
 use super::result::Finished;
-use super::run::is_adapter;
 use super::words;
 
 /// Every setting that the result depends on, by the names of the options where there are such.
@@ -81,14 +82,13 @@ pub fn settings(args: &Args, tuning: &Tuning, options: &TrainOptions, steps: usi
 
 /// The card of a result.
 #[must_use]
-pub fn card(args: &Args, tuning: &Tuning, found: &Finished, notes: &[String]) -> ModelCard {
+pub fn card(args: &Args, found: &Finished, notes: &[String]) -> ModelCard {
     let name = args
         .out
         .file_name()
         .map(|name| name.to_string_lossy().into_owned());
     let base = found.base_model.as_str();
     let mut card = ModelCard::new(name.unwrap_or_default(), base, &found.method)
-        .with_library(library(args, tuning))
         .with_pipeline_tag(pipeline(args.task))
         .with_seed(args.seed)
         .with_setting("task", &found.task)
@@ -130,13 +130,37 @@ pub fn card(args: &Args, tuning: &Tuning, found: &Finished, notes: &[String]) ->
     card
 }
 
-/// The library that loads the result in Python.
-fn library(args: &Args, tuning: &Tuning) -> &'static str {
-    match (is_adapter(tuning), tuning, args.task) {
-        (true, Tuning::Bottleneck(_), _) => "adapters",
-        (true, ..) => "peft",
-        (false, _, Task::Embed | Task::Rerank) => "sentence-transformers",
-        (false, ..) => "transformers",
+/// The card with the library that loads a written folder in Python, and how it does.
+#[must_use]
+pub fn in_python(card: ModelCard, args: &Args, tuning: &Tuning, folder: &Path) -> ModelCard {
+    let is_adapter = folder.join("adapter_config.json").exists();
+    let is_sentence = folder.join("modules.json").exists();
+    let (library, code) = match (is_adapter, args.task) {
+        (true, _) if matches!(tuning, Tuning::Bottleneck(_)) => ("adapters", None),
+        (true, _) => ("peft", None),
+        // A head over sentence vectors has no class in transformers.
+        (false, Task::Classify) if is_sentence => (
+            "sentence-transformers",
+            Some(
+                "import json\nfrom sentence_transformers import SentenceTransformer\n\nmodel = SentenceTransformer(\".\")\n\
+                 with open(\"config_sentence_transformers.json\") as file:\n    labels = json.load(file)[\"id2label\"]\n\
+                 logits = model.encode([\"a text\"])  # one row of logits for each text\n\
+                 print([labels[str(row.argmax())] for row in logits])",
+            ),
+        ),
+        (false, Task::Classify) => (
+            "transformers",
+            Some(
+                "from transformers import pipeline\n\nprint(pipeline(\"text-classification\", model=\".\")(\"a text\"))",
+            ),
+        ),
+        (false, Task::Embed | Task::Rerank) => ("sentence-transformers", None),
+        (false, _) => ("transformers", None),
+    };
+    let card = card.with_library(library);
+    match code {
+        Some(code) => card.with_snippet("python", code),
+        None => card,
     }
 }
 

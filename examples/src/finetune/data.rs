@@ -211,6 +211,7 @@ pub fn settings(args: &Args, tuning: &Tuning, examples: usize, coupled: bool) ->
         model_weights: None,
         batch: args.batch,
         accumulation: args.accumulate,
+        head_learning_rate: args.head_lr,
         steps,
         warmup_steps: (options.warmup * steps as f64).ceil() as usize,
         evaluate_every: args.evaluate_every,

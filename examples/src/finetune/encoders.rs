@@ -16,7 +16,7 @@ use ragtune::train::data::{
     judged as judged_files, labelled, pairs as pair_files, questions as question_files, tags,
 };
 use ragtune::train::doctor::{self, Diagnosis, Inputs};
-use ragtune::train::encode::{self, EncodeReport, EncodedSet, Limits, TextEncoder, WindowLimits};
+use ragtune::train::encode::{self, EncodeReport, EncodedSet, Limits, Overflow, TextEncoder, WindowLimits};
 use ragtune::train::metrics::squad::Version;
 use ragtune::train::mining::HardNegatives;
 use ragtune::train::objective::{
@@ -56,17 +56,20 @@ pub fn classify(args: &Args) -> Result<Ended, Box<dyn Error>> {
             ProblemType::SingleLabel
         })
         .with_seed(args.seed);
-    let model = Arc::new(SequenceClassifier::with_new_head(
-        folder(args)?,
-        &head,
-        &args.device.device()?,
-    )?);
+    let made = match args.new_head {
+        true => SequenceClassifier::with_new_head,
+        false => SequenceClassifier::for_tuning,
+    };
+    let model = Arc::new(made(folder(args)?, &head, &args.device.device()?)?);
+    // A head that goes on has its classes in its own order.
+    let map = LabelMap::new(model.labels().iter())?;
     let limits = limits(args, model.max_seq_length());
     let tokenizer = Arc::clone(model.tokenizer());
     let encoder = TextEncoder::new(&tokenizer)?;
     let encode = |set: &Dataset<Labelled>| encoder.labelled(set, &map, limits);
     let train = encode(&sets.train)?;
     let inputs = Inputs::default()
+        .with_load_report(model.report())
         .with_head(map.names())
         .with_tokens(tokens(&train, |item| &item.ids));
     let diagnosis = examine(args, &sets, inputs, &train.report, limits, false)?;
@@ -97,18 +100,23 @@ pub fn tag(args: &Args) -> Result<Ended, Box<dyn Error>> {
     let map = LabelMap::of_tags(&sets.train)?;
     let labels = Labels::new(map.names())?;
     let device = args.device.device()?;
-    let model = Arc::new(TokenClassifier::with_new_head(
-        folder(args)?,
-        labels,
-        args.seed,
-        &device,
-    )?);
+    let made = match args.new_head {
+        true => TokenClassifier::with_new_head,
+        false => TokenClassifier::for_tuning,
+    };
+    let model = Arc::new(made(folder(args)?, labels, args.seed, &device)?);
+    let map = LabelMap::new(model.labels().iter())?;
     let limits = limits(args, model.max_seq_length());
     let tokenizer = Arc::clone(model.tokenizer());
     let encoder = TextEncoder::new(&tokenizer)?;
-    let encode = |set: &Dataset<Tagged>| encoder.tagged(set, &map, limits);
-    let train = encode(&sets.train)?;
+    // Long sentences come in windows, so that every word has its tag.
+    let encode = |set: &Dataset<Tagged>| encoder.tagged_windows(set, &map, limits.max_tokens);
+    let train = match args.overflow {
+        Overflow::Error => encode(&sets.train)?,
+        Overflow::Truncate | Overflow::Drop => encoder.tagged(&sets.train, &map, limits)?,
+    };
     let inputs = Inputs::default()
+        .with_load_report(model.report())
         .with_head(map.names())
         .with_tokens(tokens(&train, |item| &item.ids));
     let diagnosis = examine(args, &sets, inputs, &train.report, limits, false)?;
@@ -143,11 +151,11 @@ pub fn questions(args: &Args) -> Result<Ended, Box<dyn Error>> {
         let _ = args.say(&said);
         Ok(set)
     })?;
-    let model = Arc::new(SpanReader::with_new_head(
-        folder(args)?,
-        args.seed,
-        &args.device.device()?,
-    )?);
+    let made = match args.new_head {
+        true => SpanReader::with_new_head,
+        false => SpanReader::for_tuning,
+    };
+    let model = Arc::new(made(folder(args)?, args.seed, &args.device.device()?)?);
     let reads = model.max_seq_length();
     let max_tokens = args.max_tokens.unwrap_or(reads.min(WINDOW_TOKENS));
     let windows = WindowLimits::default()
@@ -187,7 +195,9 @@ pub fn questions(args: &Args) -> Result<Ended, Box<dyn Error>> {
     if let Some(most) = args.empty_windows {
         train = train.with_empty_windows(most, args.seed);
     }
-    let inputs = Inputs::default().with_tokens(tokens(&train, |item| &item.ids));
+    let inputs = Inputs::default()
+        .with_load_report(model.report())
+        .with_tokens(tokens(&train, |item| &item.ids));
     let limits = Limits::new(max_tokens).with_overflow(args.overflow);
     let diagnosis = examine(args, &sets, inputs, &train.report, limits, false)?;
     let held_out = sets.valid.values().chain(sets.test.values()).cloned();
@@ -217,17 +227,19 @@ pub fn rerank(args: &Args) -> Result<Ended, Box<dyn Error>> {
         Some((folder, split)) => beir::read(folder, split),
         None => judged_files::read(path, &JudgedColumns::default()),
     })?;
-    let model = Arc::new(CrossEncoder::with_new_head(
-        folder(args)?,
-        args.seed,
-        &args.device.device()?,
-    )?);
+    let made = match args.new_head {
+        true => CrossEncoder::with_new_head,
+        false => CrossEncoder::for_tuning,
+    };
+    let model = Arc::new(made(folder(args)?, args.seed, &args.device.device()?)?);
     let limits = limits(args, model.max_seq_length());
     let tokenizer = Arc::clone(model.tokenizer());
     let encoder = TextEncoder::new(&tokenizer)?;
     let encode = |set: &Dataset<_>| encoder.judged(set, limits);
     let train = encode(&sets.train)?;
-    let inputs = Inputs::default().with_tokens(tokens(&train, |item| &item.ids));
+    let inputs = Inputs::default()
+        .with_load_report(model.report())
+        .with_tokens(tokens(&train, |item| &item.ids));
     let diagnosis = examine(args, &sets, inputs, &train.report, limits, false)?;
     let prepared = Prepared {
         train: data::part(args, "training", train)?,

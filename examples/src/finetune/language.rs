@@ -11,7 +11,7 @@ use ragtune::core::weights::FloatType;
 use ragtune::train::data::{
     Dataset, Passage, TextFiles, instructions as instruction_files, passages, preferences as preference_files,
 };
-use ragtune::train::doctor::{self, Fault, Inputs, Learns, ShownText};
+use ragtune::train::doctor::{self, Fault, Inputs, Learns, Marker, ShownText, Vocabulary};
 use ragtune::train::encode::{ChatEncoder, EncodedSet, Limits, Sequence, blocks};
 use ragtune::train::objective::{LanguageModelling, PreferenceOptimisation};
 use ragtune::train::tuning::Tuning;
@@ -128,7 +128,7 @@ fn learn<R: Examined>(
     let args = &with_prompt(args, &lm)?;
     let tuning = args.tuning();
     let sequences: Vec<Sequence> = train.items.iter().map(|item| item.value.clone()).collect();
-    let inputs = data::shown(Inputs::default(), sets)
+    let inputs = data::shown(of_model(&lm, learns)?, sets)
         .with_sequences(&sequences, &train.sources, learns)
         .with_encoding(data::encoding(&train.report, limits(args, &lm)))
         .with_settings(data::settings(args, &tuning, train.items.len(), false));
@@ -169,6 +169,23 @@ fn load(args: &Args) -> Result<Arc<CausalLm>, Box<dyn Error>> {
         .into());
     }
     Ok(lm)
+}
+
+/// What the doctor looks at of a model.
+fn of_model<'i>(lm: &CausalLm, learns: Learns) -> Result<Inputs<'i>, Box<dyn Error>> {
+    let inputs = Inputs::default().with_load_report(lm.report());
+    let vocabulary = Vocabulary {
+        embedding_rows: lm.config().vocab_size,
+        stops: lm.end_tokens().to_vec(),
+        ..Vocabulary::of(lm.tokenizer())?
+    };
+    let inputs = inputs.with_vocabulary(vocabulary);
+    Ok(match (lm.chat_template(), learns) {
+        (Some(template), Learns::Answers) => inputs
+            .with_markers(Marker::of(template, lm.tokenizer()))
+            .with_chat(template),
+        _ => inputs,
+    })
 }
 
 fn limits(args: &Args, lm: &CausalLm) -> Limits {

@@ -16,7 +16,7 @@ use ragtune::train::tuning::{Trainable, Tuning};
 use serde_json::{Value, json};
 
 use super::args::Args;
-use super::card::{card, settings};
+use super::card::{card, in_python, settings};
 use super::data::{Sources, refusal};
 use super::files;
 use super::interrupt::{self, Interrupted, while_training};
@@ -118,7 +118,7 @@ pub fn run<O: Objective>(args: &Args, prepared: Prepared<O>) -> Result<Ended, Bo
     let forms: &[Form] = match (is_adapter(tuning), merges) {
         (true, true) => &[Form::Adapter, Form::Model],
         (true, false) => &[Form::Adapter],
-        (false, saved) => &[Form::Model],
+        (false, _) => &[Form::Model],
     };
     let state = match &searched {
         Some(searched) => searched.state.clone(),
@@ -223,7 +223,7 @@ pub fn run<O: Objective>(args: &Args, prepared: Prepared<O>) -> Result<Ended, Bo
         }
         save(args, &objective, &set, *form, &partial)?;
         found.took = spent.now();
-        let readme = card(args, tuning, &found, &notes).write(&partial)?;
+        let readme = in_python(card(args, &found, &notes), args, tuning, &partial).write(&partial)?;
         files::follow_umask(&partial, &readme)?;
         // A run that ended between two results wrote this one.
         if !result.exists() {

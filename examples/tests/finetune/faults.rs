@@ -73,10 +73,10 @@ fn command_lines_that_are_no_run_are_refused() {
         "lara",
         "full, last:N, norms, biases, patterns:NAMES, head, lora, dora, ia3, adapter, prompt",
     ]);
-    sft("--method last:0").refused(&["last"]);
-    sft("--method last:9").refused(&["2 layers"]);
-    sft("--method lora --targets qproj").refused(&["qproj", "q_proj"]);
-    sft("--rank 0").refused(&["--rank"]);
+    sft("--method last:0 --force").refused(&["last"]);
+    sft("--method last:9 --force").refused(&["2 layers"]);
+    sft("--method lora --targets qproj --force").refused(&["qproj", "q_proj"]);
+    sft("--rank 0 --force").refused(&["--rank"]);
     sft("--method prompt --virtual-tokens 0 --force").refused(&["--virtual-tokens"]);
     sft("--method adapter --reduction 0 --force").refused(&["--reduction"]);
     sft("--batch 0 --force").refused(&["--batch"]);

@@ -9,6 +9,7 @@ mod data;
 mod faults;
 mod folds;
 mod forms;
+mod heads;
 mod options;
 mod output;
 mod program;

@@ -162,7 +162,7 @@ fn a_single_step_needs_no_warm_up() {
         files.train.display(),
         "--out",
         folder.path().join("one").display(),
-        "--steps 1 --batch 4 --json",
+        "--steps 1 --batch 4 --json --force",
     ]);
     let json = one.ok().json();
     assert_eq!(

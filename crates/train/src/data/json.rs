@@ -1,5 +1,9 @@
 //! JSON documents and lines whose values know their line.
 
+use std::collections::BTreeSet;
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
 use super::source::{Format, Source};
@@ -149,7 +153,7 @@ impl<'a> Node<'a> {
     /// The same without white space around it, once it is known to be one well-formed value.
     fn checked(self) -> Result<Self> {
         let node = self.trimmed();
-        match serde_json::from_str::<serde::de::IgnoredAny>(node.text()) {
+        match serde_json::from_str::<Once>(node.text()) {
             Ok(_) => Ok(node),
             Err(error) => Err(node.failed(&error)),
         }
@@ -181,7 +185,70 @@ impl<'a> Node<'a> {
         // The message ends with a line and column that count from the value's start.
         let message = error.to_string();
         let reason = message.split(" at line ").next().unwrap_or_default();
-        self.source.malformed(at, format!("not JSON: {reason}"))
+        match error.is_data() {
+            true => self.source.malformed(at, reason),
+            false => self.source.malformed(at, format!("not JSON: {reason}")),
+        }
+    }
+}
+
+/// A value of any kind whose objects have every key once: of two, one would be lost without a word.
+struct Once;
+
+impl<'de> Deserialize<'de> for Once {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(OnceVisitor)
+    }
+}
+
+struct OnceVisitor;
+
+impl<'de> Visitor<'de> for OnceVisitor {
+    type Value = Once;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value")
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Once, E> {
+        Ok(Once)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Once, E> {
+        Ok(Once)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Once, E> {
+        Ok(Once)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Once, E> {
+        Ok(Once)
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Once, E> {
+        Ok(Once)
+    }
+
+    fn visit_unit<E>(self) -> Result<Once, E> {
+        Ok(Once)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Once, A::Error> {
+        while items.next_element::<Once>()?.is_some() {}
+        Ok(Once)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Once, A::Error> {
+        let mut seen = BTreeSet::new();
+        while let Some(key) = fields.next_key::<String>()? {
+            fields.next_value::<Once>()?;
+            if !seen.insert(key.clone()) {
+                let message = format!("the key {key:?} stands twice in one object; rename or remove one");
+                return Err(A::Error::custom(message));
+            }
+        }
+        Ok(Once)
     }
 }
 
@@ -280,6 +347,16 @@ mod tests {
         let deep = format!("{{\"a\": {}1{}}}", "[".repeat(100_000), "]".repeat(100_000));
         assert!(error("a.jsonl", &deep).contains("recursion limit"));
         assert!(error("a.json", "").contains("not JSON"));
+        let twice = error("a.jsonl", "{\"a\": 1}\n{\"b\": {\"a\": 1, \"a\": 2}}\n");
+        assert!(
+            twice.starts_with("a.jsonl, line 2, column ") && twice.contains("\"a\" stands twice"),
+            "{twice}"
+        );
+        let document = error("a.json", "[\n{\"text\": \"x\",\n\"text\": \"y\"}]");
+        assert!(
+            document.starts_with("a.json, line 3") && document.contains("\"text\" stands twice"),
+            "{document}"
+        );
     }
 
     fn values() -> impl Strategy<Value = Value> {

@@ -192,9 +192,17 @@ impl Found {
             true => table.find(&label)?,
             false => None,
         };
-        let found_text = table
-            .find(&text)?
-            .filter(|column| Some(column) != found_label.as_ref());
+        let found_text = table.find(&text)?;
+        if let (Some(column), Some(_), Some(_)) = (&found_text, &columns.text, &columns.label)
+            && Some(column) == found_label.as_ref()
+        {
+            let reason = format!(
+                "{:?} is named as the column of the text and of the label",
+                column.name
+            );
+            return Err(Error::invalid("columns", reason));
+        }
+        let found_text = found_text.filter(|column| Some(column) != found_label.as_ref());
         let (text, label) = match (found_text, found_label) {
             (Some(text), Some(label)) => (text, Some(label)),
             (Some(text), None) if !label_columns.is_empty() => (text, None),
@@ -315,6 +323,13 @@ mod tests {
             "{ragged}"
         );
         assert!(error("a.csv", "text,label\n", &usual).contains("no row of data"));
+        let twice = error("a.csv", "text,label,text\na,b,c\n", &usual);
+        assert!(
+            twice.starts_with("a.csv, line 1, column 12: two columns are called \"text\""),
+            "{twice}"
+        );
+        let both = usual.clone().with_text("label").with_label("label");
+        assert!(error("a.csv", "text,label\na,b\n", &both).contains("of the text and of the label"));
         assert!(error("a.csv", "", &usual).contains("empty"));
         let object = error(
             "a.jsonl",

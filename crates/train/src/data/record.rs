@@ -269,8 +269,9 @@ impl Sample for Question {
         Some(kind.to_owned())
     }
 
+    /// The document; without one the context, which others may ask about as well.
     fn group(&self) -> Option<&str> {
-        self.document.as_deref()
+        Some(self.document.as_deref().unwrap_or(&self.context))
     }
 }
 

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::dataset::Dataset;
+use super::clean::normal;
+use super::dataset::{Dataset, Record};
 use super::record::Sample;
 use crate::batch::{Purpose, Random};
 use crate::error::{Error, Result};
@@ -15,9 +16,11 @@ pub struct Folds {
 }
 
 impl<R: Sample> Dataset<R> {
-    /// Divides the set: what is left for training, and a part of about `fraction` that is held out. Classes
-    /// ([`Sample::stratum`]) are in both in proportion, as exactly as whole examples allow; the only example of a class
-    /// counts as one of all such. Both parts keep the order of the set.
+    /// Divides the set: what is left for training, and a part of about `fraction` that is held out. Examples that belong
+    /// together are on one side ([`Sample::group`], and examples of equal input, letters' case and spaces aside), so that
+    /// nothing of the one part is in the other. Classes ([`Sample::stratum`]) are in both in proportion, as exactly as
+    /// whole groups allow; the only group of a class counts as one of all such. Where all examples are of one source, only
+    /// those of equal input are kept together. Both parts keep the order of the set.
     ///
     /// ```
     /// use ragtune_train::data::{Dataset, Labelled};
@@ -29,26 +32,80 @@ impl<R: Sample> Dataset<R> {
     /// ```
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] for a fraction that is not between 0 and 1, and for fewer than two examples.
+    /// [`Error::InvalidArgument`] for a fraction that is not between 0 and 1, for fewer than two examples, and where all
+    /// are equal.
     pub fn split(self, fraction: f64, seed: u64) -> Result<(Self, Self)> {
+        let kin = kin(&self);
+        self.split_kin(fraction, seed, kin)
+    }
+
+    /// As [`Dataset::split`], with all examples on one side that have the same value of a field, such as an author or a
+    /// day; `None` stands alone. [`fields`](super::fields) reads a column that the examples themselves do not keep.
+    ///
+    /// ```
+    /// use ragtune_train::data::{Dataset, Labelled};
+    /// let set: Dataset<_> = (0..100).map(|i| Labelled::new(format!("{}: text {i}", i % 7), "a")).collect();
+    /// let author = |text: &str| text.split(':').next().map(str::to_owned);
+    /// let (train, valid) = set.split_by(0.1, 42, |record| author(&record.value.text))?;
+    /// assert!(valid.values().all(|v| train.values().all(|t| author(&t.text) != author(&v.text))));
+    /// # Ok::<(), ragtune_train::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Dataset::split`], and [`Error::InvalidArgument`] where all examples have one value.
+    pub fn split_by(
+        self,
+        fraction: f64,
+        seed: u64,
+        field: impl Fn(&Record<R>) -> Option<String>,
+    ) -> Result<(Self, Self)> {
+        let values: Vec<Option<String>> = self.records.iter().map(field).collect();
+        let kin = joined(self.len(), [values, inputs(&self)]);
+        self.split_kin(fraction, seed, kin)
+    }
+
+    fn split_kin(self, fraction: f64, seed: u64, kin: Vec<Vec<usize>>) -> Result<(Self, Self)> {
         let wanted = self.held_out(fraction)?;
+        if kin.len() < 2 {
+            return Err(Error::invalid(
+                "fraction",
+                "all examples belong together, and are not divided; give a validation set of other ones",
+            ));
+        }
         let mut random = Random::of(seed, Purpose::Split, 0);
-        let mut strata = strata(&self);
+        let mut strata = strata(&self, &kin);
         let mut remainders: Vec<(usize, usize, f64)> = Vec::new();
         for (number, stratum) in strata.iter_mut().enumerate() {
             random.shuffle(stratum);
-            let exact = stratum.len() as f64 * wanted as f64 / self.len() as f64;
+            let examples: usize = stratum.iter().map(|group| kin[*group].len()).sum();
+            let exact = examples as f64 * wanted as f64 / self.len() as f64;
             remainders.push((number, exact.floor() as usize, exact.fract()));
         }
         // What whole examples leave over goes to the classes with the largest remainders, by chance among equals.
         let mut missing = wanted - remainders.iter().map(|(_, whole, _)| whole).sum::<usize>();
         random.shuffle(&mut remainders);
         remainders.sort_by(|a, b| b.2.total_cmp(&a.2));
-        let mut out = Vec::with_capacity(wanted);
+        let mut out: Vec<usize> = Vec::with_capacity(wanted);
+        let mut groups = 0;
+        // What whole groups leave over, or have too much, is made up for by the next class.
+        let mut owed = 0_isize;
         for (number, whole, _) in remainders {
             let more = usize::from(missing > 0 && whole < strata[number].len());
             missing -= more;
-            out.extend_from_slice(&strata[number][..whole + more]);
+            owed += (whole + more).cast_signed();
+            for group in &strata[number] {
+                let size = kin[*group].len().cast_signed();
+                // A group is taken where that comes nearer, and one is left for training.
+                if size < 2 * owed && groups + 1 < kin.len() {
+                    out.extend_from_slice(&kin[*group]);
+                    owed -= size;
+                    groups += 1;
+                }
+            }
+        }
+        // Where every group is far larger than what is wanted, the smallest is held out.
+        if out.is_empty() {
+            out.extend(kin.iter().min_by_key(|group| group.len()).into_iter().flatten());
         }
         Ok(self.divided(out))
     }
@@ -74,7 +131,7 @@ impl<R: Sample> Dataset<R> {
     }
 
     /// Divides the set into `k` parts of like size for cross-validation, in which classes ([`Sample::stratum`]) are in
-    /// proportion.
+    /// proportion. Examples of equal input are in one part.
     ///
     /// ```
     /// use ragtune_train::data::{Dataset, Labelled};
@@ -90,15 +147,16 @@ impl<R: Sample> Dataset<R> {
     /// # Errors
     /// [`Error::InvalidArgument`] for fewer than two parts, and for more parts than examples.
     pub fn folds(&self, k: usize, seed: u64) -> Result<Folds> {
-        self.check_folds(k, self.len(), "examples")?;
+        let kin = joined(self.len(), [inputs(self)]);
+        self.check_folds(k, kin.len(), "examples that differ")?;
         let mut random = Random::of(seed, Purpose::Split, 2);
-        let mut parts = vec![Vec::new(); k];
+        let mut parts: Vec<Vec<usize>> = vec![Vec::new(); k];
         let mut next = 0;
-        for mut stratum in strata(self) {
+        for mut stratum in strata(self, &kin) {
             random.shuffle(&mut stratum);
-            for index in stratum {
-                parts[next % k].push(index);
-                next += 1;
+            for group in stratum {
+                parts[next % k].extend_from_slice(&kin[group]);
+                next += kin[group].len();
             }
         }
         Ok(Folds::new(parts, self.len()))
@@ -212,17 +270,63 @@ impl Folds {
     }
 }
 
-/// The examples of each class, in the order of the classes' names; classes of one example are one class.
-fn strata<R: Sample>(set: &Dataset<R>) -> Vec<Vec<usize>> {
+/// The groups of each class, in the order of the classes' names; a group is of the class of its first example, and classes
+/// of one group are one class.
+fn strata<R: Sample>(set: &Dataset<R>, kin: &[Vec<usize>]) -> Vec<Vec<usize>> {
     let mut strata: BTreeMap<Option<String>, Vec<usize>> = BTreeMap::new();
-    for (index, value) in set.values().enumerate() {
-        strata.entry(value.stratum()).or_default().push(index);
+    for (number, group) in kin.iter().enumerate() {
+        let first = group.first().and_then(|index| set.records.get(*index));
+        let class = first.and_then(|record| record.value.stratum());
+        strata.entry(class).or_default().push(number);
     }
     let (single, mut strata): (Vec<_>, Vec<_>) = strata.into_values().partition(|stratum| stratum.len() == 1);
     if !single.is_empty() {
         strata.push(single.concat());
     }
     strata
+}
+
+/// The examples that belong together: of one source or of equal input; of equal input where there is only one source.
+fn kin<R: Sample>(set: &Dataset<R>) -> Vec<Vec<usize>> {
+    let sources = set.values().map(|value| value.group().map(str::to_owned));
+    let kin = joined(set.len(), [sources.collect(), inputs(set)]);
+    match kin.len() < 2 {
+        true => joined(set.len(), [inputs(set)]),
+        false => kin,
+    }
+}
+
+/// The inputs of all examples, without what does not tell them apart.
+fn inputs<R: Sample>(set: &Dataset<R>) -> Vec<Option<String>> {
+    let inputs = set.values().map(|value| Some(normal(&value.input())));
+    inputs.collect()
+}
+
+/// Examples that have a key in common, directly or through others, each in the order of the set and by their first.
+fn joined<const N: usize>(examples: usize, keys: [Vec<Option<String>>; N]) -> Vec<Vec<usize>> {
+    // Disjoint sets; the smallest index stands for its set.
+    let mut above: Vec<usize> = (0..examples).collect();
+    let find = |above: &mut Vec<usize>, mut index: usize| {
+        while above[index] != index {
+            above[index] = above[above[index]];
+            index = above[index];
+        }
+        index
+    };
+    for keys in keys {
+        let mut first: BTreeMap<String, usize> = BTreeMap::new();
+        for (index, key) in keys.into_iter().enumerate() {
+            let Some(key) = key else { continue };
+            let other = *first.entry(key).or_insert(index);
+            let (a, b) = (find(&mut above, other), find(&mut above, index));
+            above[a.max(b)] = a.min(b);
+        }
+    }
+    let mut groups: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+    for index in 0..examples {
+        groups.entry(find(&mut above, index)).or_default().push(index);
+    }
+    groups.into_values().collect()
 }
 
 /// The examples of each source, in the order in which the sources come.
@@ -249,110 +353,5 @@ fn groups<R: Sample>(set: &Dataset<R>) -> Result<Vec<Vec<usize>>> {
             "all examples are from one source, which is not divided",
         )),
         false => Ok(groups),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::data::{Labelled, Passage, Question};
-    use proptest::prelude::*;
-
-    fn labelled(labels: &[u8]) -> Dataset<Labelled> {
-        let example = |(index, label): (usize, &u8)| Labelled::new(index.to_string(), label.to_string());
-        labels.iter().enumerate().map(example).collect()
-    }
-
-    fn texts(set: &Dataset<Labelled>) -> Vec<usize> {
-        set.values().map(|value| value.text.parse().unwrap()).collect()
-    }
-
-    proptest! {
-        #[test]
-        fn splits_keep_classes_in_proportion(
-            labels in prop::collection::vec(0_u8..4, 2..200),
-            fraction in 0.05_f64..0.95,
-            seed in any::<u64>(),
-        ) {
-            let set = labelled(&labels);
-            let (train, valid) = set.clone().split(fraction, seed).unwrap();
-            let wanted = ((labels.len() as f64 * fraction).round() as usize).clamp(1, labels.len() - 1);
-            prop_assert_eq!(valid.len(), wanted);
-            let mut all = [texts(&train), texts(&valid)].concat();
-            prop_assert!(texts(&train).is_sorted() && texts(&valid).is_sorted());
-            all.sort_unstable();
-            prop_assert_eq!(all, (0..labels.len()).collect::<Vec<_>>());
-            for class in 0..4_u8 {
-                let count = |set: &Dataset<Labelled>| {
-                    set.values().filter(|value| value.labels == [class.to_string()]).count()
-                };
-                let exact = count(&set) as f64 * wanted as f64 / labels.len() as f64;
-                if count(&set) > 1 {
-                    prop_assert!((count(&valid) as f64 - exact).abs() < 1.0);
-                }
-            }
-            prop_assert_eq!(set.split(fraction, seed).unwrap(), (train, valid));
-        }
-
-        #[test]
-        fn folds_hold_every_example_out_once(
-            labels in prop::collection::vec(0_u8..4, 6..100),
-            k in 2_usize..6,
-            seed in any::<u64>(),
-        ) {
-            let set = labelled(&labels);
-            let folds = set.folds(k, seed).unwrap();
-            let mut all = folds.parts().concat();
-            all.sort_unstable();
-            prop_assert_eq!(all, (0..labels.len()).collect::<Vec<_>>());
-            for part in folds.parts() {
-                prop_assert!(part.len() == labels.len() / k || part.len() == labels.len().div_ceil(k));
-                for class in 0..4_u8 {
-                    let of_class = labels.iter().filter(|&&label| label == class).count();
-                    let here = part.iter().filter(|&&index| labels[index] == class).count();
-                    if of_class > 1 {
-                        prop_assert!(here == of_class / k || here == of_class.div_ceil(k));
-                    }
-                }
-            }
-        }
-
-        #[test]
-        fn sources_stay_together(groups in prop::collection::vec(0_u8..9, 10..80), seed in any::<u64>()) {
-            let question = |(index, group): (usize, &u8)| Question {
-                id: index.to_string(),
-                question: String::new(),
-                context: String::new(),
-                answers: Vec::new(),
-                document: Some(group.to_string()),
-            };
-            let set: Dataset<Question> = groups.iter().enumerate().map(question).collect();
-            let sources: std::collections::BTreeSet<u8> = groups.iter().copied().collect();
-            prop_assume!(sources.len() >= 3);
-            let folds = set.folds_by_group(3, seed).unwrap();
-            let of = |part: &Vec<usize>| part.iter().map(|&i| groups[i]).collect::<std::collections::BTreeSet<u8>>();
-            let parts: Vec<_> = folds.parts().iter().map(of).collect();
-            prop_assert_eq!(parts.iter().map(|part| part.len()).sum::<usize>(), sources.len());
-            prop_assert!(parts.iter().all(|part| !part.is_empty()));
-            let (train, test) = set.split_by_group(0.3, seed).unwrap();
-            prop_assert!(!train.is_empty() && !test.is_empty());
-            let in_train = |document: &Option<String>| train.values().any(|q| q.document == *document);
-            prop_assert!(test.values().all(|question| !in_train(&question.document)));
-        }
-    }
-
-    #[test]
-    fn what_cannot_be_divided() {
-        let set = labelled(&[0, 1, 2]);
-        for fraction in [0.0, 1.0, -1.0, f64::NAN] {
-            assert!(set.clone().split(fraction, 0).is_err());
-        }
-        assert!(labelled(&[0]).split(0.5, 0).is_err());
-        assert!(set.folds(1, 0).is_err() && set.folds(4, 0).is_err());
-        let folds = set.folds(3, 0).unwrap();
-        assert!(folds.divide(&set, 3).is_err() && folds.divide(&labelled(&[0]), 0).is_err());
-        assert!(set.clone().split_by_group(0.5, 0).is_err());
-        let passages = Dataset::from(vec![Passage { text: "a".into() }, Passage { text: "b".into() }]);
-        assert_eq!(passages.split(0.5, 0).unwrap().1.len(), 1);
     }
 }

@@ -221,8 +221,21 @@ impl<'a> Table<'a> {
         let Some(first) = rows.first() else {
             return Err(source.empty("the file is empty"));
         };
+        let mut named = std::collections::HashSet::new();
         let columns: Vec<String> = match dialect.header.unwrap_or(true) {
-            true => rows.remove(0).into_iter().map(|field| field.text).collect(),
+            true => {
+                let header = rows.remove(0);
+                // Columns without a name are common, and are none that is asked for.
+                let names = header.iter().filter(|field| !field.text.trim().is_empty());
+                if let Some(twice) = names
+                    .into_iter()
+                    .find(|field| !named.insert(field.text.trim().to_owned()))
+                {
+                    let reason = format!("two columns are called {:?}; rename one", twice.text.trim());
+                    return Err(source.malformed(twice.at, reason));
+                }
+                header.into_iter().map(|field| field.text).collect()
+            }
             false => (1..=first.len()).map(|number| number.to_string()).collect(),
         };
         let check = |row: Vec<Field>| {

@@ -45,10 +45,16 @@ pub enum Fault {
     ForeignEmbedding,
     /// Many tokens that the tokenizer does not know.
     UnknownTokens,
+    /// A stop token that the model has no row for, or the tokenizer no token.
+    StopOutsideVocabulary,
     /// A sequence that is longer than the model reads.
     LongerThanContext,
     /// Markers of the chat template that are no tokens of the tokenizer.
     ForeignTemplate,
+    /// A chat template that does not write what somebody says.
+    TemplateDropsText,
+    /// A file with weights of more layers than its configuration says.
+    UnusedLayers,
     /// A set without examples.
     NoExamples,
     /// An example without a text or a label.
@@ -77,6 +83,8 @@ pub enum Fault {
     JudgementOutOfRange,
     /// A tag that continues an entity which has not begun.
     BrokenTag,
+    /// A tag that is of no entity, among tags that are.
+    OddTag,
     /// Only one label in the training set.
     OneLabel,
     /// A label that is far rarer than another.
@@ -87,6 +95,8 @@ pub enum Fault {
     LabelUnseenInValidation,
     /// A label that the head has no output for.
     LabelOutsideHead,
+    /// A learning rate at which every method fails.
+    AbsurdLearningRate,
     /// A learning rate above what the method bears.
     LearningRateTooHigh,
     /// A learning rate at which the method learns nothing.
@@ -105,7 +115,7 @@ pub enum Fault {
 
 impl Fault {
     /// Every kind.
-    pub const ALL: [Self; 40] = [
+    pub const ALL: [Self; 45] = [
         Self::EmptyMask,
         Self::FullMask,
         Self::UntrainedStop,
@@ -118,8 +128,11 @@ impl Fault {
         Self::TokenOutsideEmbedding,
         Self::ForeignEmbedding,
         Self::UnknownTokens,
+        Self::StopOutsideVocabulary,
         Self::LongerThanContext,
         Self::ForeignTemplate,
+        Self::TemplateDropsText,
+        Self::UnusedLayers,
         Self::NoExamples,
         Self::EmptyField,
         Self::DamagedText,
@@ -134,11 +147,13 @@ impl Fault {
         Self::PositiveAmongNegatives,
         Self::JudgementOutOfRange,
         Self::BrokenTag,
+        Self::OddTag,
         Self::OneLabel,
         Self::ImbalancedLabels,
         Self::LabelUnseenInTraining,
         Self::LabelUnseenInValidation,
         Self::LabelOutsideHead,
+        Self::AbsurdLearningRate,
         Self::LearningRateTooHigh,
         Self::LearningRateTooLow,
         Self::BatchLargerThanData,
@@ -212,6 +227,11 @@ impl Fault {
                 "many tokens are unknown to the tokenizer",
                 "take a model whose tokenizer knows the language and characters of the texts, or normalise the texts",
             ),
+            Self::StopOutsideVocabulary => (
+                Error,
+                "the token that ends answers is beyond the vocabulary, so that it can be neither learned nor generated",
+                "correct `eos_token_id` in config.json and generation_config.json to the tokenizer's end token",
+            ),
             Self::LongerThanContext => (
                 Error,
                 "longer than the model reads",
@@ -221,6 +241,16 @@ impl Fault {
                 Warning,
                 "markers of the chat template are no tokens of this tokenizer, as if it were another model's",
                 "take the template of the model's own folder; only if the markers are meant, add them to tokenizer and embedding",
+            ),
+            Self::TemplateDropsText => (
+                Error,
+                "the chat template leaves out what somebody says, so that answers are learned without their question",
+                "take the template of the model's own folder; it has to write the content of every message",
+            ),
+            Self::UnusedLayers => (
+                Warning,
+                "the checkpoint has layers that its configuration leaves out, so that another model is tuned than was saved",
+                "correct the number of layers in config.json; if the model is meant to be shorter, save it so first",
             ),
             Self::NoExamples => (
                 Error,
@@ -292,6 +322,11 @@ impl Fault {
                 "a tag continues an entity that has not begun",
                 "begin every entity with B-, or convert from the scheme that the file is written in",
             ),
+            Self::OddTag => (
+                Warning,
+                "a tag is of no entity, although the others are: it is never found as one and its words are lost",
+                "write it as B-KIND or I-KIND, or O where nothing is meant",
+            ),
             Self::OneLabel => (
                 Error,
                 "all examples have the same label",
@@ -316,6 +351,11 @@ impl Fault {
                 Error,
                 "the head has no output for the label",
                 "make the head from the labels of the training set, or correct the label",
+            ),
+            Self::AbsurdLearningRate => (
+                Error,
+                "the learning rate is no rate that anything is learned with",
+                "leave it out for the method's own, or choose one from its range",
             ),
             Self::LearningRateTooHigh => (
                 Warning,

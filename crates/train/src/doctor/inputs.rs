@@ -2,8 +2,12 @@
 
 use std::borrow::Cow;
 
+use ragtune_core::chat::ChatTemplate;
+use ragtune_core::weights::LoadReport;
+
 use super::fault::Fault;
 use super::markers::Marker;
+use super::model::{dropped, unused_layers};
 use super::subject::Subject;
 use crate::data::{Dataset, Origin};
 use crate::encode::{EncodeReport, Sequence};
@@ -76,6 +80,8 @@ pub struct Settings {
     pub method: String,
     /// The highest learning rate.
     pub learning_rate: Option<f64>,
+    /// The highest learning rate of a head that has one of its own.
+    pub head_learning_rate: Option<f64>,
     /// Weights of the model.
     pub model_weights: Option<u64>,
     /// Examples that are computed at once.
@@ -107,6 +113,8 @@ pub struct Inputs<'a> {
     pub(super) encoding: Option<Encoding>,
     pub(super) vocabulary: Option<Vocabulary>,
     pub(super) markers: Option<Vec<Marker>>,
+    pub(super) dropped: Option<Vec<&'static str>>,
+    pub(super) unused_layers: Option<Vec<String>>,
     pub(super) settings: Option<Settings>,
 }
 
@@ -198,6 +206,20 @@ impl<'a> Inputs<'a> {
     #[must_use]
     pub fn with_markers(mut self, markers: Vec<Marker>) -> Self {
         self.markers = Some(markers);
+        self
+    }
+
+    /// The chat template, to see whether it writes what is said.
+    #[must_use]
+    pub fn with_chat(mut self, template: &ChatTemplate) -> Self {
+        self.dropped = dropped(template);
+        self
+    }
+
+    /// What became of the checkpoint's tensors, to see whether layers were left out.
+    #[must_use]
+    pub fn with_load_report(mut self, report: &LoadReport) -> Self {
+        self.unused_layers = Some(unused_layers(report));
         self
     }
 

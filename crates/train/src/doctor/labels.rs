@@ -28,12 +28,42 @@ pub(super) fn examine(inputs: &Inputs<'_>, diagnosis: &mut Diagnosis) {
         let found = entries().filter(outside).map(|entry| entry.origin);
         diagnosis.add(Fault::LabelOutsideHead, found, named(&unknown));
     }
+    odd_tags(entries(), diagnosis);
     let Some(train) = inputs.train.as_deref().filter(|train| !train.is_empty()) else {
         return;
     };
     let counts = count(train);
     balance(train, &counts, diagnosis);
     unseen(inputs, &counts, diagnosis);
+}
+
+/// Are there tags of no entity among tags of entities?
+fn odd_tags<'e, 'a: 'e>(entries: impl Iterator<Item = &'e Entry<'a>> + Clone, diagnosis: &mut Diagnosis) {
+    let Some(background) = entries.clone().find_map(|entry| entry.background) else {
+        return;
+    };
+    diagnosis.looks_for(&[Fault::OddTag]);
+    let tags: BTreeSet<&str> = entries
+        .clone()
+        .flat_map(|entry| entry.labels.iter().copied())
+        .collect();
+    if !tags.iter().any(|tag| is_of_entity(tag)) {
+        return;
+    }
+    let odd: Vec<&str> = tags
+        .into_iter()
+        .filter(|tag| *tag != background && !tag.trim().is_empty() && !is_of_entity(tag))
+        .collect();
+    let found = entries.filter(|entry| entry.labels.iter().any(|label| odd.contains(label)));
+    diagnosis.add(Fault::OddTag, found.map(|entry| entry.origin), named(&odd));
+}
+
+/// Whether a tag is a letter of a scheme (BIO, BIOES, BILOU), a hyphen, and a kind.
+fn is_of_entity(tag: &str) -> bool {
+    let parts = tag.split_once('-');
+    parts.is_some_and(|(letter, kind)| {
+        matches!(letter, "B" | "I" | "E" | "S" | "L" | "U" | "M") && !kind.trim().is_empty()
+    })
 }
 
 /// Is there more than one label, and enough of each?

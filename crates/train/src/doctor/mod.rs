@@ -25,6 +25,7 @@ mod inputs;
 mod labels;
 mod markers;
 mod masks;
+mod model;
 mod settings;
 mod show;
 mod subject;

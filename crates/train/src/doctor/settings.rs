@@ -73,17 +73,42 @@ pub(super) fn examine(inputs: &Inputs<'_>, diagnosis: &mut Diagnosis) {
     diagnosis.add_count(Fault::NoNegatives, usize::from(alone), "");
 }
 
+/// Adam's steps are about as long as the rate: above these, weights of a trained model are noise behind the first one; those
+/// that begin anew bear ten times as much.
+fn limit(method: &str) -> f64 {
+    match method {
+        "head" | "prompt" => 10.0,
+        _ => 1.0,
+    }
+}
+
 fn learning_rate(settings: &Settings, diagnosis: &mut Diagnosis) {
+    diagnosis.looks_for(&[Fault::AbsurdLearningRate]);
+    let mut absurd = Vec::new();
+    let rates = [
+        (settings.learning_rate, settings.method.as_str()),
+        (settings.head_learning_rate, "head"),
+    ];
+    for (rate, method) in rates {
+        if let Some(rate) = rate
+            && !(rate >= 0.0 && rate <= limit(method))
+        {
+            absurd.push(format!(
+                "{rate:e} for {method}, which bears {:e} at most",
+                limit(method)
+            ));
+        }
+    }
+    diagnosis.add_count(Fault::AbsurdLearningRate, absurd.len(), absurd.join("; "));
     let range = range(&settings.method, settings.model_weights);
     let (Some(rate), Some((low, high))) = (settings.learning_rate, range) else {
         return;
     };
     diagnosis.looks_for(&[Fault::LearningRateTooHigh, Fault::LearningRateTooLow]);
     let detail = format!("{rate:e}, and {} takes {low:e} to {high:e}", settings.method);
-    // A rate that is no number is too high as well.
-    if rate < low {
+    if rate >= 0.0 && rate < low {
         diagnosis.add_count(Fault::LearningRateTooLow, 1, detail);
-    } else if rate.is_nan() || rate > high {
+    } else if rate > high && rate <= limit(&settings.method) {
         diagnosis.add_count(Fault::LearningRateTooHigh, 1, detail);
     }
 }

@@ -56,6 +56,8 @@ pub struct EncodeReport {
     pub without_target: Vec<Origin>,
     /// Questions that were left out because their answer stands in no window as a whole.
     pub in_no_window: Vec<Origin>,
+    /// Sentences that are longer than a window and came in several.
+    pub in_windows: usize,
     /// Answers behind which the end token was put, because the chat template does not close the turn.
     pub appended_stops: usize,
     /// Answers within a conversation that the chat template does not close, so that no end is learned there.
@@ -227,6 +229,7 @@ impl EncodeReport {
         self.too_long.extend(other.too_long);
         self.without_target.extend(other.without_target);
         self.in_no_window.extend(other.in_no_window);
+        self.in_windows += other.in_windows;
         self.appended_stops += other.appended_stops;
         self.open_turns += other.open_turns;
         self.rewritten_turns += other.rewritten_turns;
@@ -256,6 +259,7 @@ impl fmt::Display for EncodeReport {
             ),
             (self.truncated, "cut"),
             (self.lost_targets, "targets cut off"),
+            (self.in_windows, "read in windows"),
             (self.appended_stops, "answers closed with the end token"),
             (self.open_turns, "answers left open by the chat template"),
             (self.rewritten_turns, "answers rewritten by the chat template"),

@@ -1,5 +1,6 @@
 //! The peak of a run's memory, and settings that hold a limit.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use super::Footprint;
@@ -117,7 +118,10 @@ impl MemoryPlan {
             + whole
             + EVALUATED_TOKENS * footprint.passing() as u64 * FLOAT
             + logits(footprint, EVALUATED_TOKENS);
+        // 5. Behind the last step the result is written, a part of a weight at a time; of updates each sum on its own.
+        let writing = resident + whole + 3 * largest_sum(trainable) as u64 * FLOAT;
         let peak = turning
+            .max(writing)
             .max(if again { repeating } else { 0 })
             .max(ending)
             .max(if evaluates { evaluating } else { 0 });
@@ -221,6 +225,20 @@ fn whole_matrices(trainable: &Trainable) -> usize {
         .sum()
 }
 
+/// Weights of the largest matrix that an update is added to when the result is written.
+fn largest_sum(trainable: &Trainable) -> usize {
+    let of = |part: Part, dim: usize| {
+        let parts = trainable
+            .parameters()
+            .iter()
+            .filter(move |parameter| parameter.part() == part);
+        parts.filter_map(move |parameter| Some((parameter.slot(), *parameter.dims().get(dim)?)))
+    };
+    let rows: BTreeMap<&str, usize> = of(Part::LoraB, 0).collect();
+    let sums = of(Part::LoraA, 1).filter_map(|(slot, width)| Some(width * rows.get(slot)?));
+    sums.max().unwrap_or(0)
+}
+
 fn largest_matrix(trainable: &Trainable) -> usize {
     trainable
         .parameters()
@@ -261,11 +279,12 @@ impl fmt::Display for MemoryPlan {
         let megabytes = |bytes: u64| bytes as f64 / 1e6;
         write!(
             f,
-            "peak {:.0} MB: {:.0} before the run, {:.0} optimiser, {:.0} gradients, {:.0} kept of the largest batch, {:.0} \
-             loss",
+            "peak {:.0} MB: {:.0} before the run, {:.0} optimiser, {:.0} at most beside them (gradients {:.0}, kept of the \
+             largest batch {:.0}, loss {:.0})",
             megabytes(self.peak),
             megabytes(self.resident),
             megabytes(self.optimiser),
+            megabytes(self.peak.saturating_sub(self.resident + self.optimiser)),
             megabytes(self.gradients),
             megabytes(self.activations),
             megabytes(self.loss),

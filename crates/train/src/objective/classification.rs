@@ -95,6 +95,36 @@ impl Classification {
         Ok(self)
     }
 
+    /// Class weights by which all classes of some examples count the same together, as `class_weight="balanced"` of
+    /// scikit-learn: examples over classes times the examples of the class; where texts have any number of classes, how
+    /// many examples lack the class for each that has it. A class without examples has weight 1.
+    ///
+    /// # Errors
+    /// [`Error::Unencodable`] for an example whose labels are not the model's.
+    #[allow(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        reason = "sets have far fewer than 2^52 examples, and weights are f32"
+    )]
+    pub fn with_balanced_weights(self, examples: &[Record<ClassifiedTokens>]) -> Result<Self> {
+        let mut counts = vec![0_usize; self.weights.len()];
+        for record in examples {
+            for label in self.labels(record)? {
+                counts[label] += 1;
+            }
+        }
+        let all = examples.len() as f64;
+        let present = counts.iter().filter(|count| **count > 0).count() as f64;
+        let weight = |count: &usize| match (*count as f64, self.is_multi()) {
+            (0.0, _) => 1.0,
+            (count, false) => all / (present * count),
+            // Of a class that every text has, nothing is to be told apart.
+            (count, true) => ((all - count) / count).max(1.0 / all),
+        };
+        let weights = counts.iter().map(|count| weight(count) as f32).collect();
+        self.with_class_weights(weights)
+    }
+
     /// The model.
     #[must_use]
     pub fn model(&self) -> &Arc<SequenceClassifier> {

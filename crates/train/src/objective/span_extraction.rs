@@ -2,7 +2,7 @@
 //!
 //! Letters: `t` tokens, `b` windows, `n` tokens of the longest window.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use burn::tensor::{Int, Tensor, TensorData};
@@ -71,11 +71,21 @@ impl SpanExtraction {
     }
 
     /// Whether questions may have no answer: with [`Version::V1`] the best span is given however likely "no answer" is, as
-    /// `run_qa.py` of transformers does without `version_2_with_negative`, and scores are those of SQuAD 1.1.
+    /// `run_qa.py` of transformers does without `version_2_with_negative`, scores are those of SQuAD 1.1, and the model's
+    /// [`SpanOptions::no_answer_threshold`](ragtune_core::models::SpanOptions::no_answer_threshold) becomes infinite.
     /// [`Version::of`] the training set says which it is; [`Version::V2`] by default.
     #[must_use]
     pub fn with_version(mut self, version: Version) -> Self {
         self.version = version;
+        if version == Version::V1 {
+            // So that the folder of the tuned model says it as well.
+            let options = self
+                .model
+                .options()
+                .clone()
+                .with_no_answer_threshold(f32::INFINITY);
+            self.model = Arc::new(SpanReader::clone(&self.model).with_options(options));
+        }
         self
     }
 
@@ -139,10 +149,7 @@ impl SpanExtraction {
             .collect();
         let readings = self.model.read_all(&asked, adapters)?;
         let given = readings.iter().zip(questions).map(|(reading, question)| {
-            let answer = match self.version {
-                Version::V1 => reading.answers.first(),
-                Version::V2 => reading.best(),
-            };
+            let answer = reading.best();
             let text = answer.and_then(|answer| answer.span.of(&question.context));
             (text.unwrap_or_default(), answer.map(|answer| answer.probability))
         });
@@ -263,18 +270,24 @@ impl Objective for SpanExtraction {
             .with("loss", loss))
     }
 
-    /// Of each question, not of each window: `question`, the true `answers`, `predicted` and its `probability`. Empty
-    /// without [`with_questions`](Self::with_questions).
+    /// Of each question, not of each window: `question`, the true `answers`, `predicted` and its `probability`, and its
+    /// `line`. Empty without [`with_questions`](Self::with_questions).
     fn predictions(&self, examples: &[Self::Example], adapters: &AdapterStack) -> Result<Vec<Value>> {
         if self.questions.is_empty() {
             return Ok(Vec::new());
         }
         let questions = self.asked(examples)?;
         let given = self.answers(&questions, adapters)?;
-        let shown = questions.iter().zip(given).map(|(question, (answer, probability))| {
+        let lines: BTreeMap<usize, usize> = examples
+            .iter()
+            .map(|record| (record.value.question, record.origin.line))
+            .collect();
+        let shown = questions.iter().zip(lines.values()).zip(given);
+        let shown = shown.map(|((question, line), (answer, probability))| {
             let truth: Vec<&str> = question.answers.iter().map(|answer| answer.text.as_str()).collect();
             json!({
                 "question": question.question, "answers": truth, "predicted": answer, "probability": probability,
+                "line": line,
             })
         });
         Ok(shown.collect())

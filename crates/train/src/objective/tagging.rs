@@ -179,7 +179,8 @@ impl Tagging {
             .iter()
             .map(|tags| named(&mut tags.iter().copied()))
             .collect();
-        EntityScores::evaluate(&truth, &found, None)
+        // An entity may go on from one window of its sentence to the next.
+        EntityScores::evaluate(&sentences(examples, truth), &sentences(examples, found), None)
     }
 }
 
@@ -205,6 +206,7 @@ impl Objective for Tagging {
             ids,
             type_ids,
             targets,
+            ..
         } = &example.value;
         for part in [ids, type_ids, targets] {
             into(&part.len().to_le_bytes());
@@ -245,20 +247,26 @@ impl Objective for Tagging {
             .with("loss", loss))
     }
 
-    /// `tags` and `predicted`, a tag for each word.
+    /// Of each sentence, also where it came in windows: `tags` and `predicted`, a tag for each word, and its `line`.
     fn predictions(&self, examples: &[Self::Example], adapters: &AdapterStack) -> Result<Vec<Value>> {
         let labels: Vec<&str> = self.model.labels().iter().collect();
         let (found, _) = self.tags_of_all(examples, adapters)?;
-        let shown = examples.iter().zip(&found).map(|(record, found)| {
-            let truth: Vec<&str> = self
-                .targets(record)?
-                .iter()
-                .map(|(_, tag)| labels[*tag])
-                .collect();
-            let found: Vec<&str> = found.iter().map(|tag| labels[*tag]).collect();
-            Ok(json!({ "tags": truth, "predicted": found }))
+        let truth = examples.iter().map(|record| {
+            let targets = self.targets(record)?;
+            Ok(targets.iter().map(|(_, tag)| labels[*tag]).collect::<Vec<&str>>())
         });
-        shown.collect()
+        let truth = sentences(examples, truth.collect::<Result<Vec<_>>>()?);
+        let found = found
+            .iter()
+            .map(|tags| tags.iter().map(|tag| labels[*tag]).collect::<Vec<&str>>());
+        let found = sentences(examples, found.collect());
+        let origins = examples.iter().filter(|record| record.value.window == 0);
+        let shown = truth.iter().zip(&found).zip(origins);
+        Ok(shown
+            .map(|((truth, found), record)| {
+                json!({ "tags": truth, "predicted": found, "line": record.origin.line })
+            })
+            .collect())
     }
 
     fn origin<'e>(&self, example: &'e Self::Example) -> Option<&'e Origin> {
@@ -272,6 +280,18 @@ impl Objective for Tagging {
     fn heads(&self) -> Vec<String> {
         self.model.heads().into_iter().map(str::to_owned).collect()
     }
+}
+
+/// What belongs to windows, put together by sentences.
+fn sentences<T>(examples: &[Record<TaggedTokens>], of_windows: Vec<Vec<T>>) -> Vec<Vec<T>> {
+    let mut sentences: Vec<Vec<T>> = Vec::new();
+    for (record, words) in examples.iter().zip(of_windows) {
+        match sentences.last_mut() {
+            Some(sentence) if record.value.window > 0 => sentence.extend(words),
+            _ => sentences.push(words),
+        }
+    }
+    sentences
 }
 
 fn counted(record: &Record<TaggedTokens>) -> usize {

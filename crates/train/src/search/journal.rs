@@ -10,7 +10,7 @@ use super::trial::{Failure, Rung, Trial};
 use crate::error::{Error, Result};
 use crate::objective::Scores;
 use crate::report::write;
-use crate::trainer::{differences, reread};
+use crate::trainer::{FolderLock, differences, reread};
 
 /// The layout of the file; another number is another layout.
 const VERSION: u32 = 1;
@@ -20,6 +20,7 @@ const NAME: &str = "search.json";
 pub(super) struct Journal {
     path: PathBuf,
     settings: Json,
+    _lock: FolderLock,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -46,9 +47,13 @@ struct Reading {
 
 impl Journal {
     pub(super) fn new(folder: &Path, settings: Json) -> Result<Self> {
-        fs::create_dir_all(folder).map_err(|source| Error::io(folder, source))?;
+        let _lock = FolderLock::take(folder)?;
         let path = folder.join(NAME);
-        Ok(Self { path, settings })
+        Ok(Self {
+            path,
+            settings,
+            _lock,
+        })
     }
 
     /// Whether a search was begun in the folder.

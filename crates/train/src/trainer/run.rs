@@ -11,19 +11,21 @@ use serde_json::json;
 
 use super::control::Control;
 use super::event::TrainEvent;
-use super::fingerprint::fingerprint;
+use super::fingerprint::{fingerprint, weights_fingerprint};
 use super::history::{Evaluation, History, Step};
+use super::named::named;
 use super::options::{Duration, TrainOptions};
 use super::state::State;
 use super::store::Store;
 use crate::batch::{BatchPlan, Purpose, Random};
+use crate::data::Origin;
 use crate::error::{Error, Result};
 use crate::objective::{Objective, Pass, Scores, add};
 use crate::optimiser::{AdamW, Schedule, global_norm};
 use crate::tuning::{Trainable, Tuning};
 
-/// Examples that a message names.
-const MAX_NAMED: usize = 8;
+/// The highest learning rate of any weight.
+const MAX_RATE: f64 = 10.0;
 
 /// A run: what is learned, from what, and who watches.
 ///
@@ -160,10 +162,20 @@ impl<'a, O: Objective> Trainer<'a, O> {
     /// # Errors
     /// [`Error::InvalidArgument`] for settings that no run can have, [`Error::Empty`] without examples,
     /// [`Error::Unencodable`] for an example without anything to learn, [`Error::OtherRun`] and [`Error::State`] for a
-    /// state that this run cannot go on from, [`Error::NotFinite`] for a loss that is no number any more, and
+    /// state that this run cannot go on from (also where the base model has other weights), [`Error::InUse`] where another
+    /// run has the folder, [`Error::NotFinite`] for a loss that is no number any more, and
     /// [`Error::Io`].
     pub fn run(mut self, tuning: &Tuning, trainable: &mut Trainable) -> Result<TrainReport> {
         let course = Course::new(&self, tuning)?;
+        let fastest = trainable
+            .parameters()
+            .iter()
+            .map(|parameter| parameter.rate() * course.schedule.peak);
+        if let Some(rate) = fastest.into_iter().find(|rate| !(*rate <= MAX_RATE)) {
+            let reason =
+                format!("{rate:e} for a part of the weights, as of a head; it is at most {MAX_RATE}");
+            return Err(Error::invalid("learning_rate", reason));
+        }
         let store = self.store(tuning, trainable)?;
         let mut state = self.begin(store.as_ref(), trainable)?;
         self.tell(&TrainEvent::Started {
@@ -304,6 +316,7 @@ impl<'a, O: Objective> Trainer<'a, O> {
             "options": self.options.to_json(),
             "weights": rates,
             "objective": self.objective.settings(),
+            "base model": weights_fingerprint(self.objective.base()),
         });
         let data = fingerprint(self.objective, &[self.train, self.valid]);
         Store::new(folder, settings, data).map(Some)
@@ -384,14 +397,10 @@ impl<'a, O: Objective> Trainer<'a, O> {
         loss: f64,
         store: Option<&Store>,
     ) -> Error {
-        let name = |index: &usize| match self.objective.origin(&self.train[*index]) {
-            Some(origin) => origin.to_string(),
-            None => format!("example {}", index + 1),
-        };
-        let mut examples: Vec<String> = batch.iter().take(MAX_NAMED).map(name).collect();
-        if batch.len() > MAX_NAMED {
-            examples.push(format!("{} more", batch.len() - MAX_NAMED));
-        }
+        let examples = batch
+            .iter()
+            .map(|index| (*index, self.objective.origin(&self.train[*index])));
+        let examples = named(examples);
         Error::NotFinite {
             step: state.done() + 1,
             loss,
@@ -498,7 +507,7 @@ impl Course {
             if !(weight.is_finite() && weight > 0.0) {
                 let origin = objective.origin(example).cloned();
                 return Err(Error::Unencodable {
-                    origin: origin.unwrap_or_else(|| crate::data::Origin::in_memory(index)),
+                    origin: origin.unwrap_or_else(|| Origin::in_memory(index)),
                     reason: "nothing of it is trained; leave it out, or raise the limit of tokens".to_owned(),
                 });
             }

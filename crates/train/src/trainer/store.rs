@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::history::History;
+use super::lock::FolderLock;
 use super::state::{Best, State};
 use crate::error::{Error, Result};
 use crate::optimiser::{AdamW, AdamWOptions};
@@ -42,6 +43,7 @@ pub(super) struct Store {
     /// The settings of the run, by which another run is told.
     settings: Value,
     data: String,
+    _lock: FolderLock,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -65,8 +67,8 @@ struct Meta {
 
 impl Store {
     pub(super) fn new(folder: &Path, settings: Value, data: String) -> Result<Self> {
-        fs::create_dir_all(folder).map_err(|source| Error::io(folder, source))?;
         Ok(Self {
+            _lock: FolderLock::take(folder)?,
             folder: folder.to_owned(),
             settings,
             data,

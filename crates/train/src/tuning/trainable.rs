@@ -53,8 +53,8 @@ impl Trainable {
     ///
     /// # Errors
     /// [`Error::NothingTrains`] for names that fit nothing, with what they may have meant; [`Error::EverythingTrains`]
-    /// for a selection of all weights; [`Error::InvalidArgument`] for a rank of 0, a dropout outside 0 to 1, and for
-    /// whole weights of a base that is kept rounded.
+    /// for a selection of all weights; [`Error::InvalidArgument`] for a rank of 0 or one
+    /// that no target has room for, an alpha that is not above 0, a dropout outside 0 to 1, and for whole weights of a base that is kept rounded.
     pub fn new(base: &dyn AdapterBase, tuning: &Tuning, heads: &[String], seed: u64) -> Result<Self> {
         let mut trainable = Self {
             method: tuning.name(),
@@ -273,6 +273,17 @@ impl Trainable {
                 "0; an update has rank 1 or more, 8 is usual",
             ));
         }
+        let alphas = config.alpha_pattern.iter().map(|(_, alpha)| *alpha);
+        for alpha in alphas.chain([config.lora_alpha]) {
+            if !(alpha.is_finite() && alpha > 0.0) {
+                return Err(Error::invalid(
+                    "alpha",
+                    format!(
+                        "{alpha}; updates are scaled by alpha over the rank, the rank or twice of it is usual"
+                    ),
+                ));
+            }
+        }
         if !(0.0..1.0).contains(&config.lora_dropout) {
             return Err(Error::invalid(
                 "dropout",
@@ -292,6 +303,21 @@ impl Trainable {
         )?;
         let device = base.device();
         let dora = config.use_dora;
+        // An update of a rank above the narrower side has more weights than the weight itself and says no more.
+        let excess = |target: &ResolvedTarget| target.rank.saturating_sub(narrower(&target.shape.kind));
+        if let Some(target) = targets.iter().min_by_key(|target| excess(target))
+            && excess(target) > 0
+        {
+            return Err(Error::invalid(
+                "rank",
+                format!(
+                    "{}; {} has no update above rank {}; choose at most that, 8 is usual",
+                    target.rank,
+                    target.slot,
+                    narrower(&target.shape.kind)
+                ),
+            ));
+        }
         for ResolvedTarget {
             slot,
             shape,
@@ -430,6 +456,19 @@ impl Trainable {
             Place::Layer(layer) => Some(layer),
             Place::Behind => Some(places.count),
         }
+    }
+}
+
+/// The narrower side of a weight.
+fn narrower(kind: &ModuleKind) -> usize {
+    match kind {
+        ModuleKind::Linear {
+            in_features,
+            out_features,
+            ..
+        } => *in_features.min(out_features),
+        ModuleKind::Embedding { rows, width } => *rows.min(width),
+        _ => usize::MAX,
     }
 }
 

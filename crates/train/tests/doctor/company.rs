@@ -37,7 +37,15 @@ fn faults_that_come_in_company_are_found() {
     // All at once.
     let mut run = Run::clean();
     let mut planted: Vec<Fault> = Vec::new();
-    for (fault, plant, _) in [4, 8, 18, 23, 37].map(|index| *plants().nth(index).expect("a plant")) {
+    for (fault, plant, _) in [
+        Fault::UntrainedStop,
+        Fault::OpenTurn,
+        Fault::ForeignTemplate,
+        Fault::DamagedText,
+        Fault::WarmupLongerThanRun,
+    ]
+    .map(|fault| *plants().find(|plant| plant.0 == fault).expect("a plant"))
+    {
         plant(&mut run);
         planted.push(fault);
     }

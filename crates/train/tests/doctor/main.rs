@@ -80,6 +80,7 @@ fn every_kind_is_planted_somewhere() {
         Fault::PadIsStop,
         Fault::SelectionWithoutEvaluation,
         Fault::BrokenTag,
+        Fault::OddTag,
         Fault::AnswerNotInContext,
         Fault::EqualPreference,
         Fault::PositiveAmongNegatives,

@@ -105,3 +105,30 @@ fn records_of_every_task_show_their_own_faults() {
         Fault::Duplicate,
     );
 }
+
+#[test]
+fn tags_of_no_entity_are_named() {
+    let tagged = |index: usize, tag: &str| Tagged {
+        words: vec![format!("word{index}"), "Berlin".into()],
+        tags: vec!["O".into(), tag.into()],
+    };
+    let found = |odd: &str| {
+        let mut train = set("train.conll", (0..60).map(|index| tagged(index, "B-LOC")));
+        train.records[3].value.tags[1] = odd.into();
+        examine(&Inputs::default().with_train(&train))
+            .get(Fault::OddTag)
+            .cloned()
+    };
+    for odd in ["X-LOC", "LOC", "B-", "b-LOC"] {
+        let finding = found(odd).expect(odd);
+        assert_eq!((finding.count, finding.detail.as_str()), (1, odd));
+        assert_eq!(finding.examples[0].to_string(), "train.conll, line 5");
+    }
+    assert!(found("B-PER").is_none() && found("S-LOC").is_none() && found("O").is_none());
+    // Tags that are no entities at all, such as parts of speech, are not judged.
+    let words = set(
+        "train.conll",
+        (0..60).map(|index| tagged(index, if index % 2 == 0 { "NOUN" } else { "VERB" })),
+    );
+    assert!(!examine(&Inputs::default().with_train(&words)).found(Fault::OddTag));
+}

@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use ragtune_core::chat::ChatTemplate;
+use ragtune_core::weights::LoadReport;
 use ragtune_train::data::{Dataset, Labelled, Origin, Record};
 use ragtune_train::doctor::{
     Diagnosis, Encoding, Fault, Inputs, Learns, Settings, Vocabulary, examine, template_markers,
@@ -26,6 +28,8 @@ pub struct Run {
     pub vocabulary: Vocabulary,
     pub encoding: Encoding,
     pub template: String,
+    pub chat: String,
+    pub loaded: LoadReport,
     pub settings: Settings,
 }
 
@@ -53,9 +57,20 @@ impl Run {
                 ..Encoding::default()
             },
             template: "<|user|>{{ q }}<|end|>".into(),
+            chat: "{% for m in messages %}<|{{ m.role }}|>{{ m.content }}<|end|>{% endfor %}".into(),
+            loaded: LoadReport {
+                applied: ["embed.weight", "layers.0.mlp.weight", "layers.1.mlp.weight"]
+                    .map(str::to_owned)
+                    .to_vec(),
+                unused: ["layers.0.rotary.inv_freq", "head.weight"]
+                    .map(str::to_owned)
+                    .to_vec(),
+                ..LoadReport::default()
+            },
             settings: Settings {
                 method: "lora".into(),
                 learning_rate: Some(5e-4),
+                head_learning_rate: None,
                 model_weights: Some(100_000_000),
                 batch: 8,
                 accumulation: 2,
@@ -79,6 +94,8 @@ impl Run {
             .with_encoding(self.encoding.clone())
             .with_vocabulary(self.vocabulary.clone())
             .with_markers(template_markers(&self.template, known))
+            .with_chat(&ChatTemplate::new(&self.chat).expect("a template"))
+            .with_load_report(&self.loaded)
             .with_settings(self.settings.clone());
         if let Some(validation) = &self.validation {
             inputs = inputs.with_validation(validation);

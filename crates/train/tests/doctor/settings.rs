@@ -16,6 +16,21 @@ pub const PLANTS: &[Plant] = &[
         1,
     ),
     (
+        Fault::AbsurdLearningRate,
+        |run| (run.settings.method, run.settings.learning_rate) = ("full".into(), Some(10.0)),
+        1,
+    ),
+    (
+        Fault::AbsurdLearningRate,
+        |run| run.settings.learning_rate = Some(f64::NAN),
+        1,
+    ),
+    (
+        Fault::AbsurdLearningRate,
+        |run| run.settings.head_learning_rate = Some(1e9),
+        1,
+    ),
+    (
         Fault::LearningRateTooLow,
         |run| run.settings.learning_rate = Some(1e-7),
         1,

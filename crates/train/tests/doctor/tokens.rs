@@ -53,6 +53,23 @@ pub const PLANTS: &[Plant] = &[
         90,
     ),
     (
+        Fault::StopOutsideVocabulary,
+        |run| run.vocabulary.stops.push(1500),
+        1,
+    ),
+    (
+        Fault::TemplateDropsText,
+        |run| {
+            run.chat = "{% for m in messages if m.role == 'assistant' %}{{ m.content }}{% endfor %}".into();
+        },
+        1,
+    ),
+    (
+        Fault::UnusedLayers,
+        |run| run.loaded.unused.push("layers.2.mlp.weight".into()),
+        1,
+    ),
+    (
         Fault::ForeignTemplate,
         |run| run.template = "<|im_start|>{{ q }}<|im_end|>".into(),
         1,

@@ -166,6 +166,28 @@ fn labels_that_the_model_cannot_give_are_refused() {
 }
 
 #[test]
+fn balanced_weights_are_scikit_learns() {
+    let files = files("heads/sequence/bert", "bert");
+    let model = Arc::new(SequenceClassifier::from_files(&files, &device::cpu()).unwrap());
+    let classes = u32::try_from(model.labels().len()).unwrap();
+    let example = |label: u32| ClassifiedTokens {
+        ids: vec![1, 2, 3],
+        type_ids: vec![0; 3],
+        labels: vec![label],
+    };
+    // Of class 0 three examples, of class 1 one.
+    let examples = records([0, 0, 0, 1].map(example));
+    let task = Classification::new(model).unwrap();
+    let balanced = task.clone().with_balanced_weights(&examples).unwrap();
+    let weights = [0, 1].map(|label| balanced.weight(&records([example(label)])[0]));
+    assert_eq!(
+        weights,
+        [4.0 / 6.0, 2.0].map(|weight: f64| f64::from(weight as f32))
+    );
+    assert!(task.with_balanced_weights(&records([example(classes)])).is_err());
+}
+
+#[test]
 fn classes_of_words() {
     let file = file::<Sentence>("tagging");
     let files = files("heads/token/bert", "bert");
@@ -179,6 +201,7 @@ fn classes_of_words() {
                 .iter()
                 .map(|tag| tag.unwrap_or(u32::MAX))
                 .collect(),
+            window: 0,
         }
     }));
     let task = Tagging::new(model);
@@ -202,6 +225,19 @@ fn classes_of_words() {
         .collect();
     let right = pairs.iter().filter(|(tag, predicted)| tag == predicted).count();
     assert_eq!(scores.get("accuracy"), Some(right as f64 / pairs.len() as f64));
+    // A sentence in two windows is one sentence, and its scores are those of all its words.
+    let mut divided = examples.clone();
+    divided[1].value.window = 1;
+    let shown = task.predictions(&divided, &AdapterStack::base()).unwrap();
+    let whole = task.predictions(&examples, &AdapterStack::base()).unwrap();
+    assert_eq!(shown.len() + 1, whole.len());
+    for field in ["tags", "predicted"] {
+        let words = |one: &serde_json::Value| one[field].as_array().unwrap().clone();
+        assert_eq!(words(&shown[0]), [words(&whole[0]), words(&whole[1])].concat());
+    }
+    let of_divided = task.evaluate(&divided, &AdapterStack::base()).unwrap();
+    assert_eq!(of_divided.get("accuracy"), scores.get("accuracy"));
+    assert_eq!(of_divided.get("loss"), scores.get("loss"));
     // A text of which nothing is learned changes nothing.
     let mut more = examples.clone();
     more[0].value.targets.fill(u32::MAX);

@@ -8,4 +8,5 @@ mod report;
 mod work;
 
 pub use cleaning::{Cleaning, Conflicts};
+pub(super) use normal::normal;
 pub use report::{CleaningReport, CleaningRule, Removed};

@@ -14,6 +14,7 @@ mod language;
 mod memory;
 mod program;
 mod progress;
+mod record;
 mod result;
 mod run;
 mod search;

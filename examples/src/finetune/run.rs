@@ -22,6 +22,7 @@ use super::files;
 use super::interrupt::{self, Interrupted, while_training};
 use super::memory;
 use super::progress::Progress;
+use super::record;
 use super::result::{Ended, Finished};
 use super::search::search;
 use super::spent::Spent;
@@ -88,6 +89,7 @@ pub fn run<O: Objective>(args: &Args, prepared: Prepared<O>) -> Result<Ended, Bo
     let data = sources.numbers([&train.report, &valid.report, &test.report]);
     let (train, valid, test) = (train.examples, valid.examples, test.examples);
     let spent = Spent::begin(&args.out, args.resume);
+    let record = record::start(args);
     let searched = match args.search {
         Some(size) if !args.plan => Some(search(args, size, &objective, &train, &valid, &spent)?),
         _ => None,
@@ -238,6 +240,7 @@ pub fn run<O: Objective>(args: &Args, prepared: Prepared<O>) -> Result<Ended, Bo
             args.out.join("run.json"),
             serde_json::to_vec_pretty(&found.to_json())?,
         )?;
+        record::save(record, args, &found)?;
     }
     Ok(Ended::Finished(Box::new(found)))
 }

@@ -18,6 +18,8 @@ const FEW: usize = 20;
 /// From this F1 on an answer counts as right, where right and wrong ones are told apart.
 const RIGHT: f64 = 0.5;
 
+const BROKE: &str = "the system broke on every question";
+
 /// All means, intervals and reasons for what is absent.
 pub(super) fn aggregate(parts: Parts<'_>, bootstrap: &Bootstrap) -> Result<Evaluation> {
     let mut tally = Tally {
@@ -252,7 +254,7 @@ impl Tally<'_> {
         );
         for (name, share) in [(name::LATENCY_P50, 0.5), (name::LATENCY_P95, 0.95)] {
             if times.is_empty() {
-                self.is_absent(name, "the system broke on every question");
+                self.is_absent(name, BROKE);
                 continue;
             }
             let interval = self.bootstrap.statistic(times.len(), |drawn| {
@@ -262,21 +264,9 @@ impl Tally<'_> {
             })?;
             self.is_measured(name, interval, times.len());
         }
-        let reason = "the system broke on every question";
-        let answered = |of: fn(&Record) -> usize| {
-            move |record: &Record| (!record.is_failed()).then(|| of(record) as f64)
-        };
-        self.over(
-            name::PROMPT_TOKENS,
-            answered(|record| record.usage.prompt_tokens),
-            reason,
-        )?;
-        self.over(
-            name::COMPLETION_TOKENS,
-            answered(|record| record.usage.completion_tokens),
-            reason,
-        )?;
-        self.over(name::MODEL_CALLS, answered(|record| record.model_calls), reason)
+        self.cost(name::PROMPT_TOKENS, |record| record.usage.prompt_tokens)?;
+        self.cost(name::COMPLETION_TOKENS, |record| record.usage.completion_tokens)?;
+        self.cost(name::MODEL_CALLS, |record| record.model_calls)
     }
 
     /// The mean of a measure over the records that have it.
@@ -295,10 +285,24 @@ impl Tally<'_> {
         self.over(name, value, reason)
     }
 
+    /// The mean of a value from 0 to 1.
     fn over(&mut self, name: &str, value: impl Fn(&Record) -> Option<f64>, reason: &str) -> Result<()> {
         let values: Vec<f64> = self.records.iter().filter_map(value).collect();
         if values.is_empty() {
             self.is_absent(name, reason);
+            return Ok(());
+        }
+        let interval = widened(self.bootstrap.mean(&values)?, &values);
+        self.is_measured(name, interval, values.len());
+        Ok(())
+    }
+
+    /// The mean of a value that may be any.
+    fn cost(&mut self, name: &str, value: impl Fn(&Record) -> usize) -> Result<()> {
+        let answered = self.records.iter().filter(|record| !record.is_failed());
+        let values: Vec<f64> = answered.map(|record| value(record) as f64).collect();
+        if values.is_empty() {
+            self.is_absent(name, BROKE);
             return Ok(());
         }
         let interval = self.bootstrap.mean(&values)?;
@@ -332,5 +336,33 @@ impl Tally<'_> {
             name: name.to_owned(),
             reason: reason.to_owned(),
         });
+    }
+}
+
+/// The interval of a mean of values from 0 to 1 that are all 0 or all 1. Resampling finds nothing else then and leaves no
+/// width; how often another value may come is bounded as for a share (Clopper and Pearson 1934: the tail to the power 1 / n).
+fn widened(mut interval: Interval, values: &[f64]) -> Interval {
+    let tail = (1.0 - interval.level) / 2.0;
+    let bound = tail.powf(1.0 / values.len() as f64);
+    if values.iter().all(|value| *value == 1.0) {
+        interval.low = bound;
+    } else if values.iter().all(|value| *value == 0.0) {
+        interval.high = 1.0 - bound;
+    }
+    interval
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_always_so_may_be_otherwise() {
+        let of = |values: &[f64]| widened(Bootstrap::default().mean(values).unwrap(), values);
+        // scipy.stats.binomtest(30, 30).proportion_ci().low and binomtest(0, 10).proportion_ci().high
+        assert!((of(&[1.0; 30]).low - 0.884_296_9).abs() < 1e-6);
+        assert!((of(&[0.0; 10]).high - 0.308_497_1).abs() < 1e-6);
+        assert_eq!((of(&[1.0; 30]).estimate, of(&[1.0; 30]).high), (1.0, 1.0));
+        assert_eq!(of(&[0.5; 10]).low, 0.5);
     }
 }

@@ -115,7 +115,8 @@ impl Vectors {
     /// The cosine of two texts; 0 where one was not embedded.
     pub fn cosine(&self, first: &str, second: &str) -> f64 {
         match (self.0.get(first), self.0.get(second)) {
-            (Some(first), Some(second)) => f64::from(cosine(first, second)),
+            // Rounding may lead a hair beyond.
+            (Some(first), Some(second)) => f64::from(cosine(first, second)).clamp(-1.0, 1.0),
             _ => 0.0,
         }
     }

@@ -80,7 +80,13 @@ impl Bars {
             y: "",
             left,
             floor,
-            height: floor + TO_LEGEND - 14.0 + LEGEND_ROW * rows as f64,
+            height: floor
+                + 56.0
+                + if rows > 0 {
+                    10.0 + LEGEND_ROW * rows as f64
+                } else {
+                    0.0
+                },
         };
         frame.open(&mut svg);
         let values = self.bars.iter().flat_map(|bar| {
@@ -88,6 +94,7 @@ impl Bars {
             [bar.value, low, high]
         });
         let axis = Axis::over(values.chain([0.0]), 6);
+        let digits = digits(self.bars.iter().map(|bar| bar.value));
         let place = |value: f64| left + axis.place(value) * (right - left);
         for &tick in &axis.ticks {
             let x = place(tick);
@@ -102,13 +109,8 @@ impl Bars {
             let group = groups
                 .iter()
                 .position(|group| bar.group.as_deref() == Some(*group));
-            bar.draw(
-                &mut svg,
-                TOP + 3.0 + ROW * index as f64,
-                left,
-                group.unwrap_or(0),
-                place,
-            );
+            let top = TOP + 3.0 + ROW * index as f64;
+            bar.draw(&mut svg, top, left, group.unwrap_or(0), digits, place);
         }
         let zero = place(0.0);
         let _ = writeln!(
@@ -162,7 +164,15 @@ impl Bar {
         self
     }
 
-    fn draw(&self, svg: &mut String, top: f64, left: f64, group: usize, place: impl Fn(f64) -> f64) {
+    fn draw(
+        &self,
+        svg: &mut String,
+        top: f64,
+        left: f64,
+        group: usize,
+        digits: Option<usize>,
+        place: impl Fn(f64) -> f64,
+    ) {
         let (middle, name) = (top + ROW / 2.0 - 3.0, escape(&self.name));
         let mut shown: String = self.name.chars().take(NAME).collect();
         if shown.len() < self.name.len() {
@@ -211,21 +221,30 @@ impl Bar {
             r#"<text class="note" x="{:.1}" y="{:.1}">{}</text>"#,
             end + 7.0,
             middle + 4.0,
-            number(self.value)
+            number(self.value, digits)
         );
     }
 }
 
-/// A number with three digits that say something.
-fn number(value: f64) -> String {
-    let size = value.abs();
-    match size {
-        0.0 => "0".into(),
-        size if !(1e-3..1e6).contains(&size) => format!("{value:.2e}"),
-        size if size >= 100.0 => format!("{value:.0}"),
-        size if size >= 10.0 => format!("{value:.1}"),
-        size if size >= 1.0 => format!("{value:.2}"),
-        _ => format!("{value:.3}"),
+/// How many digits behind the point show three that say something of the largest number; none where numbers are so large or
+/// small that they are written with powers of ten.
+fn digits(values: impl Iterator<Item = f64>) -> Option<usize> {
+    let finite = values.map(f64::abs).filter(|size| size.is_finite());
+    match finite.fold(0.0, f64::max) {
+        0.0 => Some(0),
+        size if !(1e-3..1e6).contains(&size) => None,
+        size if size >= 100.0 => Some(0),
+        size if size >= 10.0 => Some(1),
+        // What is 1 at most is mostly a share, also where rounding made it a hair more.
+        size if size > 1.000_001 => Some(2),
+        _ => Some(3),
+    }
+}
+
+fn number(value: f64, digits: Option<usize>) -> String {
+    match digits {
+        Some(digits) => format!("{value:.digits$}"),
+        None => format!("{value:.2e}"),
     }
 }
 
@@ -262,9 +281,10 @@ mod tests {
             .to_svg();
         assert!(svg.contains(">-0.4</text>") && svg.contains("-0.200"), "{svg}");
         assert!(Bars::default().to_svg().contains("no values"));
-        assert_eq!(
-            [0.0, 0.1234, 12.34, 1234.5, 2e9].map(number),
-            ["0", "0.123", "12.3", "1234", "2.00e9"]
-        );
+        let shown = |values: [f64; 2]| values.map(|value| number(value, digits(values.into_iter())));
+        assert_eq!(shown([1.0, 0.1234]), ["1.000", "0.123"]);
+        assert_eq!(shown([12.34, 1234.5]), ["12", "1234"]);
+        assert_eq!(shown([2e9, -1.0]), ["2.00e9", "-1.00e0"]);
+        assert_eq!(shown([0.0, f64::NAN])[0], "0");
     }
 }

@@ -16,7 +16,7 @@ h1{font-size:1.75rem;line-height:1.25;margin:0 0 .6rem}
 h2{font-size:1.25rem;margin:2.4rem 0 .6rem;padding-top:1.2rem;border-top:1px solid var(--rule)}
 h3{font-size:1rem;margin:0 0 .4rem}
 p{margin:.5rem 0;max-width:72ch}
-.note{color:var(--soft);font-size:.9rem}
+.aside{color:var(--soft);font-size:.9rem}
 .wide{overflow-x:auto;margin:1rem 0;background:var(--card);border:1px solid var(--rule);border-radius:8px}
 .wide svg{display:block;width:100%;min-width:560px;height:auto}
 table{border-collapse:collapse;width:100%;font-size:.92rem}
@@ -76,7 +76,7 @@ impl Page {
 
     /// A paragraph in small grey letters, for what explains and qualifies.
     pub fn note(&mut self, text: &str) -> &mut Self {
-        self.element("p", " class=\"note\"", text)
+        self.element("p", " class=\"aside\"", text)
     }
 
     /// Text as it is, in letters of one width, for example a command.

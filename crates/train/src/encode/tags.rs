@@ -214,12 +214,15 @@ struct Window {
 /// Windows of at most `room` tokens over words that begin at `starts`. A word that is longer than a window is cut to one.
 fn windows(starts: &[usize], tokens: usize, room: usize) -> Vec<Window> {
     let words = starts.len();
-    let start = |word: usize| {
-        if word == 0 {
-            0
-        } else {
-            starts.get(word).copied().unwrap_or(tokens)
-        }
+    // Tokens before the first word, such as of blanks, are shown as far as there is room for it.
+    let lead = starts
+        .first()
+        .copied()
+        .filter(|first| 2 * first > room)
+        .unwrap_or(0);
+    let start = |word: usize| match word {
+        0 => lead,
+        word => starts.get(word).copied().unwrap_or(tokens),
     };
     // 1. From which word to which each window goes: as many as fit, and from there back over half a window.
     let mut ranges: Vec<Range<usize>> = Vec::new();
@@ -344,6 +347,17 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn blanks_before_the_first_word_leave_room_for_it() {
+        let found = windows(&[20, 22], 23, 6);
+        let whole = Window {
+            tokens: 20..23,
+            words: 0..2,
+        };
+        assert_eq!(found, [whole]);
+        assert_eq!(windows(&[2, 22], 23, 6)[0].tokens, 0..6);
     }
 
     #[test]

@@ -310,14 +310,17 @@ fn predicted<O: Objective>(
     adapters: &AdapterStack,
 ) -> Result<Vec<Value>, Box<dyn Error>> {
     let mut shown = objective.predictions(test, adapters)?;
-    if shown.len() == test.len() {
-        for (one, example) in shown.iter_mut().zip(test) {
-            if let (Some(one), Some(origin)) = (one.as_object_mut(), objective.origin(example)) {
-                one.insert("line".to_owned(), json!(origin.line));
-                let file = origin.file.as_ref().map(|file| file.to_string_lossy());
-                one.insert("file".to_owned(), json!(file));
-            }
+    let of_each = shown.len() == test.len();
+    let origin = |index: usize| test.get(index).and_then(|example| objective.origin(example));
+    for (index, one) in shown.iter_mut().enumerate() {
+        let Some(one) = one.as_object_mut() else { continue };
+        // Where several examples are one prediction, as windows are, the task names the line itself.
+        if let Some(origin) = origin(index).filter(|_| of_each) {
+            one.insert("line".to_owned(), json!(origin.line));
         }
+        // A set is one file.
+        let file = origin(0).and_then(|origin| origin.file.as_ref());
+        one.insert("file".to_owned(), json!(file.map(|file| file.to_string_lossy())));
     }
     Ok(shown)
 }

@@ -31,6 +31,11 @@ const OPTIONS: &[(&str, Where)] = &[
     ("beta", Where::Tasks(&[Dpo])),
     ("dpo-loss", Where::Tasks(&[Dpo])),
     ("label-smoothing", Where::Tasks(&[Dpo])),
+    ("new-head", Where::Tasks(&[Classify, Tag, Qa, Rerank])),
+    (
+        "split-by",
+        Where::Tasks(&[Sft, Dpo, Classify, Tag, Embed, Rerank]),
+    ),
     ("head-lr", Where::Tasks(&[Classify, Tag, Qa, Rerank])),
     ("new-head", Where::Tasks(&[Classify, Tag, Qa, Rerank])),
     ("precision", Where::Tasks(&[Sft, Pretrain, Dpo])),

@@ -52,6 +52,10 @@ pub struct Args {
     /// Learns from all of --data: nothing is held out, and the last weights are the result
     #[arg(long, conflicts_with = "valid")]
     pub no_valid: bool,
+    /// Examples with the same value of this column, such as an author or a day, are on one side where a part of --data is
+    /// held out
+    #[arg(long, value_name = "FIELD", conflicts_with_all = ["valid", "no_valid", "folds"])]
+    pub split_by: Option<String>,
     /// The examples to measure the result on
     #[arg(long, value_name = "FILE")]
     pub test: Option<PathBuf>,

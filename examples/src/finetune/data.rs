@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::path::Path;
 
-use ragtune::train::data::{Cleaning, Dataset, Record, Sample};
+use ragtune::train::data::{Cleaning, Dataset, Dialect, Record, Sample, fields};
 use ragtune::train::doctor::{Diagnosis, Encoding, Inputs, Settings, Subject};
 use ragtune::train::encode::{EncodeReport, EncodedSet, Limits};
 use ragtune::train::tuning::Tuning;
@@ -114,7 +114,13 @@ pub fn sets<R: Sample + Sync + Clone>(
         // One text has no other that could be held out: the task divides it.
         None if args.no_valid || train.len() < 2 => (train, Dataset::default()),
         None => {
-            let (mut train, valid) = train.split(HELD_OUT, args.seed)?;
+            let (mut train, valid) = match &args.split_by {
+                Some(name) => {
+                    let values = fields(&args.data, name, &Dialect::default())?;
+                    train.split_by(HELD_OUT, args.seed, |record| values.get(&record.origin).cloned())?
+                }
+                None => train.split(HELD_OUT, args.seed)?,
+            };
             if args.clean {
                 // The same question with another answer would be on both sides.
                 without(args, &mut train, "validation", &valid)?;

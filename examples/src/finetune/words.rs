@@ -49,6 +49,7 @@ const PHRASES: &[(&str, &str)] = &[
     ("`Tuning::Full`", "--method full"),
     ("`with_text`", "--text-column"),
     ("`with_label`", "--label-column"),
+    ("`split_by`", "--split-by"),
     ("(`with_resume(true)`)", "(--resume)"),
     ("`read_repairing`", "its repair"),
     ("raise the limit of tokens", "raise --max-tokens"),

@@ -184,3 +184,36 @@ fn faults(json: &Value) -> Vec<String> {
         .map(|finding| finding["fault"].as_str().unwrap().to_owned())
         .collect()
 }
+
+#[test]
+fn examples_of_one_author_are_on_one_side() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut table = "text,label,author\n".to_owned();
+    for number in 0..40 {
+        let label = if number % 2 == 0 { "drink" } else { "vector" };
+        table += &format!(
+            "the {} is near,{label},author {}\n",
+            data::word(number),
+            number / 10
+        );
+    }
+    let train = folder.path().join("train.csv");
+    fs::write(&train, table).unwrap();
+    let run = |field: &str| {
+        finetune(&line![
+            "--model",
+            model_of("classify").display(),
+            "--task classify --method head --text-column text --label-column label --data",
+            train.display(),
+            "--out",
+            folder.path().join(field).display(),
+            "--steps 2 --batch 4 --force --json --split-by",
+            field,
+        ])
+    };
+    let json = run("author").ok().json();
+    // Whole authors of ten examples each, and not a tenth of 40.
+    let held_out = json["data"][1]["examples"].as_u64().unwrap();
+    assert_eq!(held_out % 10, 0, "{json}");
+    run("writer").refused(&["train.csv", "text, label, author", "--split-by"]);
+}

@@ -3,14 +3,14 @@
 use std::path::Path;
 
 use ragtune::train::batch::BatchSize;
-use ragtune::train::objective::Scores;
+use ragtune::train::objective::{PreferenceLoss, Scores};
 use ragtune::train::report::{CardData, CardMetric, CardRun, ModelCard};
 use ragtune::train::trainer::{Duration, TrainOptions};
 use ragtune::train::tuning::Tuning;
 use serde_json::{Value, json};
 
 use super::args::Args;
-use super::choices::{Task, overflow_name};
+use super::choices::{ClassWeighting, Task, overflow_name};
 use super::result::Finished;
 use super::words;
 
@@ -51,12 +51,28 @@ pub fn settings(args: &Args, tuning: &Tuning, options: &TrainOptions, steps: usi
         "precision",
         json!(args.precision.map(|precision| precision.to_string())),
     );
-    if args.task == Task::Dpo {
-        add("dpo loss", json!(format!("{:?}", args.preference_loss())));
+    match (args.task, args.preference_loss()) {
+        (
+            Task::Dpo,
+            PreferenceLoss::Dpo {
+                beta,
+                label_smoothing,
+            },
+        ) => {
+            add("dpo loss", json!("sigmoid"));
+            add("beta", json!(beta));
+            add("label smoothing", json!(label_smoothing));
+        }
+        (Task::Dpo, PreferenceLoss::Ipo { beta }) => {
+            add("dpo loss", json!("ipo"));
+            add("beta", json!(beta));
+        }
+        _ => {}
     }
+    let class_weights = args.class_weights.as_ref();
     add(
         "class weights",
-        json!(args.class_weights.as_ref().map(|weights| format!("{weights:?}"))),
+        json!(class_weights.map(ClassWeighting::to_string)),
     );
     add(
         "dims",

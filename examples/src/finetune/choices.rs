@@ -224,6 +224,15 @@ impl FromStr for ClassWeighting {
     }
 }
 
+impl fmt::Display for ClassWeighting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Balanced => f.write_str("balanced"),
+            Self::File(file) => file.display().fmt(f),
+        }
+    }
+}
+
 /// What is done with examples that are too long.
 ///
 /// # Errors

@@ -31,7 +31,6 @@ const OPTIONS: &[(&str, Where)] = &[
     ("beta", Where::Tasks(&[Dpo])),
     ("dpo-loss", Where::Tasks(&[Dpo])),
     ("label-smoothing", Where::Tasks(&[Dpo])),
-    ("new-head", Where::Tasks(&[Classify, Tag, Qa, Rerank])),
     (
         "split-by",
         Where::Tasks(&[Sft, Dpo, Classify, Tag, Embed, Rerank]),

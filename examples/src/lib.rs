@@ -1,5 +1,6 @@
 //! What the command lines of the examples share: choosing models, filters, progress, output; and what has tests.
 
+pub mod close_the_loop;
 pub mod compare;
 pub mod embedder;
 pub mod filter;

@@ -19,7 +19,7 @@ pub enum Error {
     /// A document, store or index failed.
     #[error(transparent)]
     Retrieve(#[from] ragtune_retrieve::Error),
-    /// A measure or a report of `ragtune-train` failed.
+    /// Training, its data, a measure or a report of `ragtune-train` failed.
     #[cfg(feature = "train")]
     #[error(transparent)]
     Train(#[from] ragtune_train::Error),
@@ -54,6 +54,72 @@ pub enum Error {
         field: String,
         /// What is wrong and what would be right.
         reason: String,
+    },
+    /// Something is where results are to be written.
+    #[cfg(feature = "train")]
+    #[error("{} has something in it; name another folder, or remove it", path.display())]
+    OutputExists {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The base holds no text.
+    #[error("the base holds no document with text; add some, or sync a folder")]
+    EmptyBase,
+    /// Too few documents to hold some of them out.
+    #[error(
+        "{found} document gave questions, and {needed} are needed to hold one out; add documents, or hold none out \
+         (with_held_out(0.0))"
+    )]
+    TooFewDocuments {
+        /// Documents with questions.
+        found: usize,
+        /// Documents that are needed.
+        needed: usize,
+    },
+    /// No question is left to learn from.
+    #[error(
+        "of {made} questions {asked} were asked back and none is left to learn from; look at the retriever, allow more hits \
+         (with_round_trip), or give a language model (with_generator)"
+    )]
+    NoQuestions {
+        /// Questions that were made.
+        made: usize,
+        /// Questions that were asked back.
+        asked: usize,
+    },
+    /// Too few questions to decide by.
+    #[error("{found} questions are too few to decide by, {needed} are needed; add some, or lower the limit")]
+    TooFewQuestions {
+        /// Questions that there are.
+        found: usize,
+        /// Questions that are needed.
+        needed: usize,
+    },
+    /// A candidate may not take the place of what serves.
+    #[error("the candidate is not promoted: {reason} over {questions} questions ({comparison})")]
+    NotPromoted {
+        /// Why.
+        reason: &'static str,
+        /// Questions that both were asked.
+        questions: usize,
+        /// The candidate beside the one that serves.
+        comparison: Box<ragtune_retrieve::measure::Comparison>,
+    },
+    /// No threshold keeps the share of wrong answers as low as the caller wants.
+    #[error(
+        "with {questions} labelled questions no threshold keeps wrong answers at {max_error} with confidence {}; the best \
+         bound is {bound:.3}: allow more errors, label more questions, or take a better reader",
+        1.0 - delta
+    )]
+    NotCalibrated {
+        /// The share of wrong answers that the caller allows.
+        max_error: f64,
+        /// The probability with which the promise may fail.
+        delta: f64,
+        /// Labelled questions.
+        questions: usize,
+        /// The lowest bound that any threshold has.
+        bound: f64,
     },
     /// Parts of a pipeline are missing or contradict each other; all of them are named.
     #[error("this pipeline cannot be built: {}", joined(problems))]

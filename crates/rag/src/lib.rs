@@ -21,10 +21,16 @@ pub mod html;
 #[cfg(all(doctest, feature = "builtin", feature = "testing"))]
 mod pages;
 mod passages;
+pub mod promotion;
 mod rag;
+#[cfg(feature = "train")]
+pub mod reader;
+mod remembering;
 mod sentences;
 #[cfg(feature = "testing")]
 pub mod testing;
+#[cfg(feature = "train")]
+pub mod training_data;
 mod words;
 
 pub use ragtune_core as core;
@@ -40,6 +46,9 @@ pub use error::{BuildProblem, Error, Result};
 pub use extractive::{Evidence, ExtractiveAnswerer, ExtractiveOptions, SentenceEvidence};
 pub use generative::{GenerativeAnswerer, PromptExample, PromptTemplate};
 pub use rag::{Limits, Rag, RagBuilder, RagEvent, RagStream, SearchText};
+
+#[cfg(feature = "train")]
+pub use reader::ExtractiveReader;
 
 pub use ragtune_core::Cancel;
 #[cfg(feature = "models")]

@@ -1,5 +1,6 @@
 //! Pages of the book whose code is compiled and run by the documentation tests.
 
+#[cfg(all(feature = "cpu", feature = "train"))]
 #[doc = include_str!("../../../docs/rag.md")]
 struct AboutRag;
 
@@ -22,3 +23,7 @@ struct Training;
 #[cfg(feature = "train")]
 #[doc = include_str!("../../../docs/evaluation.md")]
 struct Evaluating;
+
+#[cfg(all(feature = "cpu", feature = "train"))]
+#[doc = include_str!("../../../docs/training-data.md")]
+struct TrainingData;

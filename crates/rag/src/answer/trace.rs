@@ -113,6 +113,8 @@ pub enum Component {
     Reranker,
     /// Prompt to text.
     Generator,
+    /// Question and passages to the part that answers.
+    Reader,
 }
 
 /// A citation that was not accepted.

@@ -3,7 +3,7 @@
 mod answerer;
 mod budget;
 mod marker;
-mod neutral;
+pub(crate) mod neutral;
 mod support;
 mod template;
 mod writer;

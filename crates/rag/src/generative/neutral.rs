@@ -5,10 +5,10 @@
 //! cannot be taken for the frame any more; the stored text and its citations stay as they are.
 
 /// The mark before a source's text.
-pub(super) const OPEN: &str = "<source>";
+pub(crate) const OPEN: &str = "<source>";
 
 /// The mark after a source's text.
-pub(super) const CLOSE: &str = "</source>";
+pub(crate) const CLOSE: &str = "</source>";
 
 /// Characters of a title, path or heading in a prompt at most.
 const MAX_LABEL_CHARS: usize = 160;

@@ -1,0 +1,7 @@
+//! A new encoder takes the place of the old one only if questions say that it may.
+
+#[expect(clippy::module_inception, reason = "the file is named after its type")]
+mod promotion;
+mod trial;
+
+pub use promotion::{Promoted, Promotion, Trial};

@@ -2,12 +2,15 @@
 
 use std::fs;
 
+use ragtune::experiment::{Experiment, Metric};
+use ragtune::html::{Bar, Bars, Page, Table};
 use ragtune::retrieve::measure::Comparison;
-use ragtune::training_data::TrainingDataReport;
+use ragtune::training_data::{DropCause, TrainingDataReport};
 use serde::Serialize;
+use serde_json::json;
 
 use super::args::Args;
-use crate::{Outcome, output, table};
+use crate::{Outcome, output};
 
 /// The object of `--json` and of `loop.json`.
 #[derive(Serialize)]
@@ -37,56 +40,154 @@ pub struct Measured {
     pub comparison: Comparison,
 }
 
+impl Measured {
+    fn name(&self) -> String {
+        format!("{}, {}, {}", self.on, self.mode, self.comparison.measure)
+    }
+}
+
 /// Writes the files, and prints.
 ///
 /// # Errors
 /// Files that cannot be written.
-pub fn write(args: &Args, report: &Report) -> Outcome {
+pub fn write(args: &Args, mut experiment: Experiment, report: &Report) -> Outcome {
     let json = serde_json::to_string_pretty(report)?;
     fs::write(args.out.join("loop.json"), json + "\n")?;
+    record(args, &mut experiment, report)?;
+    let page = args.out.join("report.html");
+    html(report).write(&page)?;
     if args.json {
         return output::json(report);
     }
-    let mut rows = Vec::new();
-    for measured in &report.measured {
-        let Comparison {
-            measure,
-            first,
-            second,
-            difference,
-            randomisation_p,
-        } = &measured.comparison;
-        let interval = &difference.interval;
-        rows.push(vec![
-            format!(
-                "{} ({}), {}, {measure}",
-                measured.on, measured.questions, measured.mode
-            ),
-            format!("{second:.4}"),
-            format!("{first:.4}"),
-            format!("{:+.4}", interval.estimate),
-            format!("{:+.4}..{:+.4}", interval.low, interval.high),
-            format!("{randomisation_p:.4}"),
-        ]);
-    }
-    let header = [
+    output::piece(measures(report))?;
+    output::line(format_args!("\n{}", work(report)))?;
+    output::line(verdict(report))?;
+    output::line(format_args!("report: {}", page.display()))
+}
+
+fn measures(report: &Report) -> Table {
+    let mut table = Table::new([
         "measured on",
         "before",
         "after",
         "difference",
         "within (95 %)",
         "p",
-    ];
-    output::piece(table::render(&header, &rows))?;
-    output::line(format_args!(
-        "\n{} pairs, {} steps, {:.0} s; loss {:.3} at first, {:.3} at last",
-        report.data.train.pairs, report.steps, report.train_seconds, report.loss.0, report.loss.1
-    ))?;
-    match &report.refusal {
-        None => output::line(format_args!(
-            "promoted: the base now searches with {}",
-            report.model
-        )),
-        Some(refusal) => output::line(format_args!("refused: {refusal}")),
+    ]);
+    for measured in &report.measured {
+        let comparison = &measured.comparison;
+        let interval = &comparison.difference.interval;
+        table.row([
+            measured.name(),
+            format!("{:.4}", comparison.second),
+            format!("{:.4}", comparison.first),
+            format!("{:+.4}", interval.estimate),
+            format!("{:+.4} to {:+.4}", interval.low, interval.high),
+            format!("{:.4}", comparison.randomisation_p),
+        ]);
     }
+    table
+}
+
+fn work(report: &Report) -> String {
+    format!(
+        "{} pairs, {} steps, {:.0} s; loss {:.3} at first, {:.3} at last",
+        report.data.train.pairs, report.steps, report.train_seconds, report.loss.0, report.loss.1
+    )
+}
+
+fn verdict(report: &Report) -> String {
+    match &report.refusal {
+        None => format!("promoted: the base now searches with {}", report.model),
+        Some(refusal) => format!("refused: {refusal}"),
+    }
+}
+
+/// What `runs` lists and compares.
+fn record(args: &Args, experiment: &mut Experiment, report: &Report) -> Outcome {
+    experiment.configure(&json!({
+        "encoder": report.encoder, "method": format!("{:?}", args.method).to_lowercase(), "learning_rate": args.tuning().1,
+        "epochs": args.epochs, "batch": args.batch, "max_tokens": args.max_tokens, "held_out": args.held_out,
+        "round_trip": args.round_trip, "negatives": args.negatives, "max_questions": args.max_questions,
+        "mode": format!("{:?}", args.mode).to_lowercase(), "require_gain": args.require_gain,
+    }))?;
+    experiment.read_data(&args.folder)?;
+    if let Some(questions) = &args.questions {
+        experiment.read_data(questions)?;
+    }
+    for measured in &report.measured {
+        let Comparison {
+            first, difference, ..
+        } = &measured.comparison;
+        let interval = &difference.interval;
+        experiment.set(measured.name(), Metric::new(*first));
+        let gain = Metric::new(interval.estimate).with_interval(interval.low, interval.high);
+        experiment.set(format!("{}, difference", measured.name()), gain);
+    }
+    experiment.set("pairs", report.data.train.pairs as f64);
+    experiment.set("train seconds", report.train_seconds);
+    experiment.note(verdict(report));
+    experiment.finish();
+    Ok(experiment.save(&args.out)?)
+}
+
+fn html(report: &Report) -> Page {
+    let mut page = Page::new("An encoder, tuned on its documents");
+    page.paragraph(&verdict(report)).paragraph(&format!(
+        "{} documents of {}, {} passages. {}.",
+        report.data.documents,
+        report.folder,
+        report.data.passages,
+        work(report)
+    ));
+    page.heading("Before and after").table(&measures(report)).note(
+        "The questions are the sample: an interval says how the difference would vary over other questions of the same kind. \
+         Held-out questions are made of documents that were not learned from, and are asked of passages without the headings \
+         and sentences that they repeat.",
+    );
+    let mut bars = Bars::new("Differences, with 95 % intervals", "after less before");
+    for measured in &report.measured {
+        let interval = &measured.comparison.difference.interval;
+        bars = bars.with_bar(
+            Bar::new(measured.name(), interval.estimate)
+                .with_interval(interval.low, interval.high)
+                .with_group(measured.mode.as_str()),
+        );
+    }
+    page.bars(&bars).heading("Training data");
+    let mut kinds = Table::new(["kind of question", "made", "kept"]);
+    for (kind, made) in &report.data.made {
+        let kept = report.data.kept.get(kind).copied().unwrap_or(0);
+        kinds.row([kind.to_string(), made.to_string(), kept.to_string()]);
+    }
+    page.table(&kinds).paragraph(&format!(
+        "{:.1} % of the questions that were asked back found their passage among {} hits. {} training questions were dropped \
+         because a held-out document has the same or nearly the same question or passage.",
+        100.0 * report.data.round_trip,
+        report.data.top_k,
+        report.data.count(DropCause::HeldOutQuestion) + report.data.count(DropCause::HeldOutPassage)
+    ));
+    let mut drops = Table::new(["dropped", "because", "questions", "for example"]);
+    for dropped in &report.data.dropped {
+        drops.row([
+            dropped.kind.to_string(),
+            dropped.cause.to_string(),
+            dropped.count.to_string(),
+            dropped.examples.first().cloned().unwrap_or_default(),
+        ]);
+    }
+    page.table(&drops);
+    let mut samples = Page::new("");
+    for sample in &report.data.samples {
+        let mut entries = vec![
+            ("kind", sample.kind.to_string()),
+            ("document", sample.document.clone()),
+            ("passage", sample.positive.clone()),
+        ];
+        entries.extend(sample.negative.clone().map(|negative| ("negative", negative)));
+        entries.extend(sample.answer.clone().map(|answer| ("answer", answer)));
+        samples.card(&sample.question, &entries);
+    }
+    page.folded("Samples", &samples);
+    page
 }

@@ -5,6 +5,7 @@ use std::error::Error;
 use ragtune::Encoder;
 use ragtune::core::device;
 use ragtune::core::generation::LocalGenerator;
+use ragtune::experiment::Experiment;
 use ragtune::promotion::{Promotion, Trial};
 use ragtune::retrieve::measure::Comparison;
 use ragtune::training_data::{TrainingData, TrainingDataEvent, TrainingSets};
@@ -27,6 +28,12 @@ pub fn close_the_loop(args: &Args) -> Outcome {
         )
         .into());
     }
+    let name = args
+        .folder
+        .file_name()
+        .unwrap_or(args.folder.as_os_str())
+        .to_string_lossy();
+    let experiment = Experiment::start("close the loop", name).with_seed(args.seed);
     // 1. The documents, and what there is to learn from them.
     let Subject {
         base,
@@ -82,6 +89,7 @@ pub fn close_the_loop(args: &Args) -> Outcome {
     };
     report::write(
         args,
+        experiment,
         &Report {
             folder: args.folder.display().to_string(),
             encoder: encoder.display().to_string(),

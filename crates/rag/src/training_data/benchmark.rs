@@ -32,7 +32,7 @@ pub(super) fn benchmark(sources: &[Source], held_out: &[Found]) -> BeirDataset {
     for (at, source) in sources.iter().enumerate() {
         let gone = taken.get(&at).map(Vec::as_slice).unwrap_or_default();
         for chunk in &source.chunks {
-            let text = without(&chunk.text, chunk.span.start, gone);
+            let text = without(&chunk.text, chunk.span.start, gone, source.is_markdown);
             if text.chars().any(char::is_alphanumeric) {
                 kept.insert(&chunk.id, chunk.span);
                 data.documents.push(BeirDocument {
@@ -64,7 +64,7 @@ pub(super) fn benchmark(sources: &[Source], held_out: &[Found]) -> BeirDataset {
 }
 
 /// A passage without its headings and without some bytes of its document.
-fn without(text: &str, start: usize, gone: &[Span]) -> String {
+fn without(text: &str, start: usize, gone: &[Span], is_markdown: bool) -> String {
     let mut out = String::with_capacity(text.len());
     let mut at = start;
     let mut fenced = false;
@@ -73,7 +73,7 @@ fn without(text: &str, start: usize, gone: &[Span]) -> String {
         at = span.end;
         fenced ^= line.trim_start().starts_with("```");
         let level = line.bytes().take_while(|b| *b == b'#').count();
-        if !fenced && (1..=6).contains(&level) && line[level..].starts_with([' ', '\t']) {
+        if is_markdown && !fenced && (1..=6).contains(&level) && line[level..].starts_with([' ', '\t']) {
             continue;
         }
         if !gone.iter().any(|gone| gone.overlaps(span)) {
@@ -102,7 +102,7 @@ mod tests {
             .map(|at| Span::new(at + 100, at + 100 + 19))
             .unwrap();
         assert_eq!(
-            without(text, 100, &[taken]),
+            without(text, 100, &[taken], true),
             "Green tea is old.  So is é.\n```\n# code\n```"
         );
     }

@@ -73,6 +73,7 @@ mod tests {
         Source {
             id: "tea.md".into(),
             title: Some("Tea".into()),
+            is_markdown: true,
             text: text.into(),
             chunks: Vec::new(),
         }

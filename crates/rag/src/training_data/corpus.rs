@@ -12,6 +12,8 @@ pub(super) struct Source {
     pub id: String,
     /// What the whole is about: the metadata `title`, else the outermost heading.
     pub title: Option<String>,
+    /// Whether lines that begin with `#` are headings; the rule of the default chunker.
+    pub is_markdown: bool,
     pub text: String,
     /// Its passages in their order.
     pub chunks: Vec<Chunk>,
@@ -38,7 +40,8 @@ pub(super) fn read(base: &KnowledgeBase, cancel: &Cancel) -> Result<Vec<Source>>
 impl Source {
     fn of(divided: DividedDocument) -> Self {
         let DividedDocument { document, passages } = divided;
-        let title = document.metadata.get("title").and_then(Value::as_text);
+        let named = |name: &str| document.metadata.get(name).and_then(Value::as_text);
+        let (title, is_markdown) = (named("title"), named("format") == Some("markdown"));
         let outer = passages
             .first()
             .and_then(|passage| passage.locator.headings.first());
@@ -60,6 +63,7 @@ impl Source {
         });
         Self {
             title,
+            is_markdown,
             chunks: chunks.collect(),
             id: document.id,
             text: document.text,

@@ -165,6 +165,7 @@ mod tests {
         Source {
             id: "tea.md".into(),
             title: Some("Tea".into()),
+            is_markdown: true,
             text,
             chunks: vec![Chunk::whole(&document)],
         }

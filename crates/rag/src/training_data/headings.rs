@@ -1,6 +1,6 @@
 //! Titles and headings, each with what stands below it.
 
-use ragtune_core::text::Span;
+use ragtune_core::text::{Chunk, Span};
 
 use super::corpus::{Source, clipped, is_prose, squeezed};
 use super::question::{Answer, Candidate, QuestionKind};
@@ -26,7 +26,7 @@ struct Section {
 /// The questions of one document.
 pub(super) fn questions(at: usize, source: &Source) -> Vec<Candidate> {
     let mut found = Vec::new();
-    let sections = sections(&source.text);
+    let sections = sections(source);
     let title = source.title.as_deref();
     if let Some(title) = title {
         let is_title = |section: &&Section| section.heading == title;
@@ -88,28 +88,66 @@ fn beginning(body: &str, start: usize) -> Option<Answer> {
     })
 }
 
-/// Headings of Markdown with all that stands below them up to the next; in texts without, short lines with the long line
-/// that follows.
-fn sections(text: &str) -> Vec<Section> {
-    let lines = lines(text);
-    let marked: Vec<(usize, String)> = lines
-        .iter()
-        .enumerate()
-        .filter_map(|(number, line)| Some((number, marked_heading(line.span.of(text)?)?)))
-        .filter(|(number, _)| !lines[*number].is_code)
-        .collect();
-    let mut sections = Vec::new();
-    for (place, (number, heading)) in marked.iter().enumerate() {
-        let end = marked
-            .get(place + 1)
-            .map_or(text.len(), |(next, _)| lines[*next].span.start);
-        let line = lines[*number].span;
-        sections.push(Section {
-            line,
+/// Headings as the document has them: marks of Markdown, else those that its loader found; else short lines before long ones.
+fn sections(source: &Source) -> Vec<Section> {
+    let lines = lines(&source.text);
+    let has_headings = |chunk: &Chunk| !chunk.locator.headings.is_empty();
+    match (source.is_markdown, source.chunks.iter().any(has_headings)) {
+        (true, _) => marked(&source.text, &lines),
+        (false, true) => located(source),
+        (false, false) => plain_lines(&source.text, &lines),
+    }
+}
+
+/// Headings of Markdown with all that stands below each up to the next.
+fn marked(text: &str, lines: &[Line]) -> Vec<Section> {
+    let headings = lines.iter().filter(|line| !line.is_code).filter_map(|line| {
+        let heading = marked_heading(line.span.of(text)?)?;
+        Some((line.span, heading))
+    });
+    let headings: Vec<(Span, String)> = headings.collect();
+    let end = |next: usize| headings.get(next).map_or(text.len(), |(line, _)| line.start);
+    let numbered = headings.iter().enumerate();
+    numbered
+        .map(|(number, (line, heading))| Section {
+            line: *line,
             heading: heading.clone(),
-            body: Span::new(line.end, end),
+            body: Span::new(line.end, end(number + 1)),
+        })
+        .collect()
+}
+
+/// The passages under each heading that a loader found, as in HTML and office documents.
+fn located(source: &Source) -> Vec<Section> {
+    let mut sections = Vec::new();
+    for own in source
+        .chunks
+        .chunk_by(|a, b| a.locator.headings == b.locator.headings)
+    {
+        let (Some(first), Some(last)) = (own.first(), own.last()) else {
+            continue;
+        };
+        let Some(heading) = first.locator.headings.last().map(|heading| squeezed(heading)) else {
+            continue;
+        };
+        let span = Span::new(first.span.start, last.span.end);
+        let text = span.of(&source.text).unwrap_or_default();
+        // The heading's own line stands first where the text has it.
+        let line = text.split_inclusive('\n').next().unwrap_or_default();
+        let own_line = if squeezed(line) == heading { line.len() } else { 0 };
+        let body = Span::new(span.start + own_line, span.end);
+        sections.push(Section {
+            line: Span::new(span.start, body.start),
+            heading,
+            body,
         });
     }
+    sections
+}
+
+/// Short lines, each with the long line that follows.
+fn plain_lines(text: &str, lines: &[Line]) -> Vec<Section> {
+    let mut sections = Vec::new();
     let mut filled = lines
         .iter()
         .filter(|line| !line.is_code && !line.is_blank(text))
@@ -127,7 +165,6 @@ fn sections(text: &str) -> Vec<Section> {
             });
         }
     }
-    sections.sort_by_key(|section| section.line.start);
     sections
 }
 
@@ -201,10 +238,11 @@ fn is_long(line: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn source(title: Option<&str>, text: &str) -> Source {
+    fn source(title: Option<&str>, text: &str, is_markdown: bool) -> Source {
         Source {
             id: "a".into(),
             title: title.map(Into::into),
+            is_markdown,
             text: text.into(),
             chunks: Vec::new(),
         }
@@ -216,7 +254,7 @@ mod tests {
         let text = format!(
             "# Tea\n\nIntro.\n\n## Green *tea* {{#green}}\n\n{body}\n\n```\n# no heading\n```\n\n## Empty\n"
         );
-        let found = questions(3, &source(Some("Tea"), &text));
+        let found = questions(3, &source(Some("Tea"), &text, true));
         let texts: Vec<&str> = found.iter().map(|question| question.text.as_str()).collect();
         assert_eq!(texts, ["Tea", "Tea: Green tea"]);
         let heading = &found[1];
@@ -235,11 +273,37 @@ mod tests {
         let long =
             "The console lets you build test cases, run them, and compare the answers of several prompts.";
         let text = format!("Evaluate\n\nCreating cases\n{long}\nDone.\n");
-        let found = questions(0, &source(None, &text));
+        let found = questions(0, &source(None, &text, false));
         assert_eq!(found.len(), 1);
         assert_eq!(
             (found[0].text.as_str(), found[0].positive.as_str()),
             ("Creating cases", long)
         );
+    }
+
+    #[test]
+    fn headings_of_loaders_have_their_passages() {
+        let text = format!(
+            "Green tea\n{}\n{}",
+            "Steep it at 80 degrees. ".repeat(3),
+            "Pour it out soon. ".repeat(4)
+        );
+        let mut source = source(Some("Tea"), &text, false);
+        let document = ragtune_core::text::Document::new("a", text.clone());
+        let middle = text.find("Pour").unwrap();
+        for (start, end) in [(0, middle), (middle, text.len())] {
+            let mut chunk = Chunk::whole(&document);
+            chunk.span = Span::new(start, end);
+            chunk.locator.headings = vec!["Tea".into(), "Green tea".into()];
+            source.chunks.push(chunk);
+        }
+        let found = questions(0, &source);
+        let heading = found
+            .iter()
+            .find(|question| question.kind == QuestionKind::Heading)
+            .unwrap();
+        assert_eq!(heading.text, "Tea: Green tea");
+        assert_eq!(heading.taken.unwrap().of(&text), Some("Green tea\n"));
+        assert_eq!(heading.place, Span::new(10, text.len()));
     }
 }

@@ -18,7 +18,7 @@ use ragtune::train::trainer::{Duration, TrainOptions, Trainer};
 use ragtune::train::tuning::Trainable;
 
 use super::args::Args;
-use crate::finetune::Bar;
+use crate::finetune::Progress;
 use crate::output;
 
 /// Share of the steps in which the rate rises.
@@ -58,7 +58,7 @@ pub fn train(args: &Args, encoder: &Path, pairs: &Dataset<Pair>) -> Result<Tuned
         .with_learning_rate(rate)
         .with_seed(args.seed);
     let started = Instant::now();
-    let bar = Bar::new(args.json);
+    let bar = Progress::new(args.json);
     let report = Trainer::new(&task, &encoded.items, options)
         .with_observer(|event| bar.show(event))
         .run(&tuning, &mut trainable)?;

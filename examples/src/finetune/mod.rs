@@ -25,4 +25,4 @@ mod words;
 pub use args::Args;
 pub use memory::peak;
 pub use program::main;
-pub use progress::Bar;
+pub use progress::Progress;

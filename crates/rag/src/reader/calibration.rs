@@ -122,7 +122,7 @@ fn temperature(outcomes: &[Outcome]) -> CalibrationMap {
             size /= 2.0;
         };
         let moved = (next.0 - at.0).abs() + (next.1 - at.1).abs();
-        if !(better <= value) {
+        if better > value || better.is_nan() {
             break;
         }
         (at, value) = (next, better);

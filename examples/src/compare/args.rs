@@ -20,6 +20,8 @@ use crate::{Outcome, output};
   compare --task classify --model models/all-minilm-l6-v2 --data train.csv --test test.csv --out runs/intents
   compare --task classify ... --per-class 5,10,20,all       where does tuning overtake retrieval?
   compare --task classify ... --f1 spam --systems nearest,lora
+  compare --task answer --model models/all-minilm-l6-v2 --data notes --test questions.jsonl --out runs/answers \
+          --generator models/qwen3-0.6b --adapter runs/style/adapter --reader runs/reader/model
   compare --task rank --model models/all-minilm-l6-v2 --tuned runs/search/model --reranker models/ms-marco-minilm \\
           --data data/scifact --out runs/ranking"
 )]
@@ -30,17 +32,17 @@ pub struct Args {
     /// The sentence encoder that is compared with what can be made of it
     #[arg(long, value_name = "DIR")]
     pub model: PathBuf,
-    /// classify: the labelled examples, CSV, TSV or JSON lines; rank: a folder in BEIR layout
+    /// classify: the labelled examples, CSV, TSV or JSON lines; answer: a folder of documents; rank: a folder in BEIR layout
     #[arg(long, value_name = "PATH")]
     pub data: PathBuf,
-    /// classify: the labelled questions
-    #[arg(long, value_name = "FILE", required_if_eq("task", "classify"))]
+    /// classify: the labelled questions; answer: the questions with their answers, as the example `evaluate` reads them
+    #[arg(long, value_name = "FILE", required_if_eq_any([("task", "classify"), ("task", "answer")]))]
     pub test: Option<PathBuf>,
     /// Where results go
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
     /// The systems [default: all that the other options allow]. classify: labels, nearest, few-shot, head, lora, full,
-    /// full+nearest; rank: lexical, base, hybrid, tuned, tuned-hybrid, reranked
+    /// full+nearest; answer: model, tuned, quotes, reader, model+retrieval, tuned+retrieval; rank: lexical, base, hybrid, tuned, tuned-hybrid, reranked
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     pub systems: Vec<String>,
     /// classify: examples of each class that are learned from, several numbers with commas; `all` for all
@@ -55,9 +57,15 @@ pub struct Args {
     /// classify: the column of the label [default: found by its name]
     #[arg(long, value_name = "NAME")]
     pub label_column: Option<String>,
-    /// classify: a language model for few-shot prompts
+    /// classify: a language model for few-shot prompts; answer: the language model
     #[arg(long, value_name = "DIR")]
     pub generator: Option<PathBuf>,
+    /// answer: what the language model was tuned to, a PEFT adapter
+    #[arg(long, value_name = "DIR", requires = "generator")]
+    pub adapter: Option<PathBuf>,
+    /// answer: a model that was tuned to mark answers in texts (`finetune --task qa`)
+    #[arg(long, value_name = "DIR")]
+    pub reader: Option<PathBuf>,
     /// rank: the tuned encoder
     #[arg(long, value_name = "DIR")]
     pub tuned: Option<PathBuf>,
@@ -111,6 +119,8 @@ impl Default for Again {
 pub enum Task {
     /// The class of a text: nearest labelled examples, prompts, and trained classifiers
     Classify,
+    /// Answers out of documents, out of a language model, out of both
+    Answer,
     /// Which documents answer a question: encoders as they came, tuned ones, rerankers
     Rank,
 }
@@ -191,6 +201,8 @@ impl Args {
             ("--data", Some(&self.data)),
             ("--test", self.test.as_ref()),
             ("--generator", self.generator.as_ref()),
+            ("--adapter", self.adapter.as_ref()),
+            ("--reader", self.reader.as_ref()),
             ("--tuned", self.tuned.as_ref()),
             ("--reranker", self.reranker.as_ref()),
         ];

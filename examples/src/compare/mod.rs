@@ -1,5 +1,6 @@
 //! The parts of the program `compare`: its command line, the tasks, one process for each system, the report.
 
+mod answer;
 mod args;
 mod classify;
 mod process;
@@ -19,6 +20,7 @@ use crate::Outcome;
 /// Those of data, models and training.
 pub fn compare(args: &Args) -> Outcome {
     match args.task {
+        Task::Answer => answer::answer(args),
         Task::Classify => classify::classify(args),
         Task::Rank => rank::rank(args),
     }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use ragtune::compare::Measured;
+use ragtune::experiment::Experiment;
 use serde::{Deserialize, Serialize};
 
 use super::args::Args;
@@ -154,4 +155,9 @@ fn read<T: for<'de> Deserialize<'de>>(file: &Path) -> Result<T, Box<dyn Error>> 
         )
         .into()
     })
+}
+
+/// Seconds that `finetune` took for a result, where the record of its run stands beside it.
+pub fn training_seconds(result: &Path) -> Option<f64> {
+    Some(Experiment::load(result.parent()?).ok()?.seconds)
 }

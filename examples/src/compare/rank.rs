@@ -3,7 +3,6 @@
 use std::error::Error;
 use std::ffi::OsString;
 use std::fs;
-use std::path::Path;
 
 use ragtune::compare::{Approach, Comparison, Measured, Quality};
 use ragtune::core::device;
@@ -14,7 +13,6 @@ use ragtune::retrieve::measure::{BeirDataset, Measure, Ranking};
 use ragtune::retrieve::retrievers::RerankRetriever;
 use ragtune::retrieve::{Mode, SearchOptions};
 use ragtune::{Cancel, Document, Encoder, KnowledgeBase, Retriever};
-use serde_json::Value;
 
 use super::args::Args;
 use super::process::{self, Place};
@@ -127,38 +125,19 @@ fn ask(args: &Args, name: &str, data: &BeirDataset) -> Outcome {
         .tuned
         .as_deref()
         .filter(|_| approach == Approach::TuningAndRetrieval);
-    match tuned.map(training_seconds) {
+    match tuned.map(process::training_seconds) {
         None => measured = measured.with_train_seconds(0.0),
         Some(Some(seconds)) => measured = measured.with_train_seconds(seconds),
         Some(None) => measured = measured.with_note("what its training took is not known"),
     }
-    if let Some(seconds) = found_after(&base, &*retriever)? {
+    let found = update::found_after(&base, |question| {
+        let hits = retriever.retrieve(&Query::new(question).with_top_k(1))?;
+        Ok(hits
+            .first()
+            .is_some_and(|hit| hit.chunk.document_id == update::DOCUMENT))
+    })?;
+    if let Some(seconds) = found {
         measured = measured.with_update_seconds(seconds);
     }
     place.keep(measured)
-}
-
-/// Seconds from adding a document until a question about it finds it first.
-fn found_after(base: &KnowledgeBase, retriever: &dyn Retriever) -> Result<Option<f64>, Box<dyn Error>> {
-    const TEXT: &str =
-        "The lighthouse keeper of Skagerholm counts seventeen gulls on the first Tuesday of March.";
-    const QUESTION: &str = "How many gulls does the lighthouse keeper of Skagerholm count?";
-    update::seconds(
-        base,
-        1,
-        |_| Document::new("a new document", TEXT),
-        || {
-            let hits = retriever.retrieve(&Query::new(QUESTION).with_top_k(1))?;
-            Ok(hits
-                .first()
-                .is_some_and(|hit| hit.chunk.document_id == "a new document"))
-        },
-    )
-}
-
-/// Seconds that `finetune` took for a model, where its run's record stands beside it.
-fn training_seconds(model: &Path) -> Option<f64> {
-    let record = fs::read(model.parent()?.join("experiment.json")).ok()?;
-    let record: Value = serde_json::from_slice(&record).ok()?;
-    record["seconds"].as_f64()
 }

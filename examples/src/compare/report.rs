@@ -61,6 +61,8 @@ fn subject(args: &Args) -> Result<Value, Box<dyn std::error::Error>> {
         "--data": content(Some(&args.data))?,
         "--test": content(args.test.as_ref())?,
         "--generator": content(args.generator.as_ref())?,
+        "--adapter": content(args.adapter.as_ref())?,
+        "--reader": content(args.reader.as_ref())?,
         "--tuned": content(args.tuned.as_ref())?,
         "--reranker": content(args.reranker.as_ref())?,
         "--text-column": args.text_column,
@@ -114,6 +116,7 @@ pub fn finish(args: &Args, compared: &[Compared]) -> Outcome {
 fn page(args: &Args, compared: &[Compared]) -> Page {
     let (title, what) = match args.task {
         Task::Classify => ("Retrieval or tuning: classification", "examples"),
+        Task::Answer => ("Retrieval or tuning: answers", "questions"),
         Task::Rank => ("Retrieval or tuning: ranking", "documents"),
     };
     let mut page = Page::new(title);

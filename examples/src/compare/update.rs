@@ -28,6 +28,23 @@ pub fn seconds(
     Ok(None)
 }
 
+/// The id of the document that [`found_after`] adds.
+pub const DOCUMENT: &str = "a new document";
+
+/// Seconds from adding a document until asking about it finds it.
+///
+/// # Errors
+/// As [`seconds`].
+pub fn found_after(
+    base: &KnowledgeBase,
+    mut finds: impl FnMut(&str) -> Result<bool, Box<dyn Error>>,
+) -> Result<Option<f64>, Box<dyn Error>> {
+    const TEXT: &str =
+        "The lighthouse keeper of Skagerholm counts seventeen gulls on the first Tuesday of March.";
+    const QUESTION: &str = "How many gulls does the lighthouse keeper of Skagerholm count?";
+    seconds(base, 1, |_| Document::new(DOCUMENT, TEXT), || finds(QUESTION))
+}
+
 /// Bytes of all files of a folder.
 ///
 /// # Errors

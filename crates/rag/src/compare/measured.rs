@@ -7,6 +7,7 @@ use ragtune_core::Cancel;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
+use crate::evaluate::{Evaluation, Outcome};
 
 /// How a system comes by what it knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -112,6 +113,29 @@ impl Measured {
                 latency_ms,
                 answer,
                 failure,
+            })?;
+        }
+        Ok(measured)
+    }
+
+    /// What [`Evaluator`](crate::evaluate::Evaluator) found, by one measure of a question such as
+    /// [`name::F1`](crate::evaluate::name::F1). A question without the measure counts as 0: the system failed on it, or had no
+    /// answer.
+    ///
+    /// # Errors
+    /// [`ragtune_core::Error::InvalidArgument`] for a measure that is outside of 0 to 1.
+    pub fn of_evaluation(evaluation: &Evaluation, approach: Approach, measure: &str) -> Result<Self> {
+        let mut measured = Self::new(&evaluation.name, approach);
+        for record in &evaluation.records {
+            measured.push(Asked {
+                id: record.id.clone(),
+                score: record.measures.get(measure).copied().unwrap_or(0.0),
+                latency_ms: record.latency_ms,
+                answer: (record.outcome == Outcome::Answered).then(|| record.text.clone()),
+                failure: match &record.outcome {
+                    Outcome::Failed(reason) => Some(reason.clone()),
+                    _ => None,
+                },
             })?;
         }
         Ok(measured)

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::comparison::{Pair, Row};
+use super::measured::Approach;
 use super::quality::Quality;
 
 /// Fewer questions than these say little whatever they say.
@@ -56,10 +57,11 @@ pub(super) fn recommend(quality: &Quality, questions: usize, rows: &[Row], pairs
     let equals: Vec<&Row> = best.into_iter().chain(of(false)).collect();
     let worse: Vec<&Row> = of(true).collect();
     let cost = |row: &Row| {
-        let untrained = matches!(row.train_seconds, None | Some(0.0));
-        let unknown = if untrained { 0.0 } else { f64::INFINITY };
+        // What is not known of a system that is trained is not little.
+        let is_trained = matches!(row.approach, Approach::Tuning | Approach::TuningAndRetrieval);
+        let unknown = if is_trained { f64::INFINITY } else { 0.0 };
         [
-            row.train_seconds.unwrap_or(0.0),
+            row.train_seconds.unwrap_or(unknown),
             row.update_seconds.unwrap_or(unknown),
             row.latency_ms.map_or(f64::INFINITY, |latency| latency.p50),
         ]
@@ -332,7 +334,7 @@ pub(super) fn time(seconds: f64) -> String {
 mod tests {
     use ragtune_core::statistics::Bootstrap;
 
-    use super::super::{Approach, Asked, Comparison, Measured};
+    use super::super::{Asked, Comparison, Measured};
     use super::*;
 
     /// A system that is right on the questions that `right` names.
@@ -424,6 +426,17 @@ mod tests {
         assert!(found.text.contains("equal on these questions"), "{}", found.text);
         let found = recommended(vec![system("a", 50, |n| n > 9, 0.0)]);
         assert!(found.text.contains("nothing to compare"), "{}", found.text);
+    }
+
+    #[test]
+    fn training_that_nobody_timed_is_not_free() {
+        let mut tuned = system("tuned", 300, |n| n % 10 != 0, 60.0);
+        tuned.train_seconds = None;
+        let found = recommended(vec![
+            tuned,
+            system("nearest", 300, |n| n % 10 != 1 && n != 0, 0.0),
+        ]);
+        assert_eq!(found.take, "nearest");
     }
 
     #[test]

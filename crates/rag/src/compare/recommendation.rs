@@ -58,8 +58,7 @@ pub(super) fn recommend(quality: &Quality, questions: usize, rows: &[Row], pairs
     let worse: Vec<&Row> = of(true).collect();
     let cost = |row: &Row| {
         // What is not known of a system that is trained is not little.
-        let is_trained = matches!(row.approach, Approach::Tuning | Approach::TuningAndRetrieval);
-        let unknown = if is_trained { f64::INFINITY } else { 0.0 };
+        let unknown = if is_trained(row) { f64::INFINITY } else { 0.0 };
         [
             row.train_seconds.unwrap_or(unknown),
             row.update_seconds.unwrap_or(unknown),
@@ -104,6 +103,10 @@ pub(super) fn recommend(quality: &Quality, questions: usize, rows: &[Row], pairs
         undecided,
         text,
     }
+}
+
+fn is_trained(row: &Row) -> bool {
+    matches!(row.approach, Approach::Tuning | Approach::TuningAndRetrieval)
 }
 
 /// What the rules found.
@@ -171,7 +174,8 @@ impl Found<'_> {
 
     /// Why it and not another of those as good.
     fn cost(&self) -> Option<String> {
-        if self.equals.len() < 2 {
+        let is_known = self.take.train_seconds.is_some() || !is_trained(self.take);
+        if self.equals.len() < 2 || !is_known {
             return None;
         }
         let trained = |row: &Row| row.train_seconds.filter(|seconds| *seconds > 0.0);

@@ -254,6 +254,9 @@ mod tests {
     }
 
     proptest! {
+        // A curve has an interval at each of its points.
+        #![proptest_config(ProptestConfig::with_cases(16))]
+
         #[test]
         fn the_area_is_the_share_of_pairs(cases in prop::collection::vec((any::<bool>(), 0_i32..6), 0..40)) {
             let (positive, scores): (Vec<bool>, Vec<f64>) =

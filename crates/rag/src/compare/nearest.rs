@@ -168,7 +168,7 @@ impl<R: Retriever> NearestExamples<R> {
     }
 }
 
-#[cfg(all(test, feature = "testing"))]
+#[cfg(test)]
 mod tests {
     use ragtune_core::testing::HashingEmbedder;
     use ragtune_core::text::Document;

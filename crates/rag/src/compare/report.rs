@@ -109,9 +109,9 @@ impl Comparison {
 fn cells(row: &Row) -> Vec<String> {
     let known = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
     let quality = &row.quality;
-    let training = |seconds| {
+    let training = |seconds: f64| {
         if seconds == 0.0 {
-            "none".to_owned()
+            "0 s".to_owned()
         } else {
             time(seconds)
         }

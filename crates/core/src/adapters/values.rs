@@ -54,8 +54,8 @@ impl Module<'_> {
 }
 
 /// Calls with the numbers of all rows, as many at a time as have so many numbers.
-fn in_blocks([rows, width]: [usize; 2], mut take: impl FnMut(&[u32])) {
+fn in_blocks([rows, width]: [usize; 2], take: impl FnMut(&[u32])) {
     let many = (BLOCK / width.max(1)).max(1);
     let ids: Vec<u32> = (0..u32::try_from(rows).unwrap_or(u32::MAX)).collect();
-    ids.chunks(many).for_each(|ids| take(ids));
+    ids.chunks(many).for_each(take);
 }

@@ -226,11 +226,8 @@ impl<'a> Table<'a> {
             true => {
                 let header = rows.remove(0);
                 // Columns without a name are common, and are none that is asked for.
-                let names = header.iter().filter(|field| !field.text.trim().is_empty());
-                if let Some(twice) = names
-                    .into_iter()
-                    .find(|field| !named.insert(field.text.trim().to_owned()))
-                {
+                let mut names = header.iter().filter(|field| !field.text.trim().is_empty());
+                if let Some(twice) = names.find(|field| !named.insert(field.text.trim().to_owned())) {
                     let reason = format!("two columns are called {:?}; rename one", twice.text.trim());
                     return Err(source.malformed(twice.at, reason));
                 }

@@ -91,7 +91,7 @@ fn learning_rate(settings: &Settings, diagnosis: &mut Diagnosis) {
     ];
     for (rate, method) in rates {
         if let Some(rate) = rate
-            && !(rate >= 0.0 && rate <= limit(method))
+            && !(0.0..=limit(method)).contains(&rate)
         {
             absurd.push(format!(
                 "{rate:e} for {method}, which bears {:e} at most",
@@ -106,7 +106,7 @@ fn learning_rate(settings: &Settings, diagnosis: &mut Diagnosis) {
     };
     diagnosis.looks_for(&[Fault::LearningRateTooHigh, Fault::LearningRateTooLow]);
     let detail = format!("{rate:e}, and {} takes {low:e} to {high:e}", settings.method);
-    if rate >= 0.0 && rate < low {
+    if (0.0..low).contains(&rate) {
         diagnosis.add_count(Fault::LearningRateTooLow, 1, detail);
     } else if rate > high && rate <= limit(&settings.method) {
         diagnosis.add_count(Fault::LearningRateTooHigh, 1, detail);

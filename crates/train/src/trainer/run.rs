@@ -167,11 +167,11 @@ impl<'a, O: Objective> Trainer<'a, O> {
     /// [`Error::Io`].
     pub fn run(mut self, tuning: &Tuning, trainable: &mut Trainable) -> Result<TrainReport> {
         let course = Course::new(&self, tuning)?;
-        let fastest = trainable
+        let mut rates = trainable
             .parameters()
             .iter()
             .map(|parameter| parameter.rate() * course.schedule.peak);
-        if let Some(rate) = fastest.into_iter().find(|rate| !(*rate <= MAX_RATE)) {
+        if let Some(rate) = rates.find(|rate| rate.is_nan() || *rate > MAX_RATE) {
             let reason =
                 format!("{rate:e} for a part of the weights, as of a head; it is at most {MAX_RATE}");
             return Err(Error::invalid("learning_rate", reason));

@@ -1,7 +1,5 @@
 //! Where a folder says what the classes of its head are, and whether it has a tuned head at all.
 
-use std::path::PathBuf;
-
 use serde_json::{Map, Value};
 
 use super::super::config_file::ConfigFile;
@@ -103,7 +101,7 @@ pub(super) fn check_same(
     match differences.is_empty() {
         true => Ok(()),
         false => Err(Error::OtherLabels {
-            path: PathBuf::from(files.path("")),
+            path: files.path(""),
             differences,
         }),
     }

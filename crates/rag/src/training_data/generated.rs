@@ -52,7 +52,7 @@ impl Asking<'_> {
             .collect();
         Random::of(self.seed, Purpose::Order, 0).shuffle(&mut chosen);
         chosen.truncate(self.passages);
-        chosen.sort_by(|a, b| (a.0, a.1.span).cmp(&(b.0, b.1.span)));
+        chosen.sort_by_key(|(at, chunk)| (*at, chunk.span));
         let mut found = Vec::new();
         for (done, (at, chunk)) in chosen.iter().enumerate() {
             cancel.check()?;

@@ -26,6 +26,9 @@ const SAMPLES: usize = 3;
 /// Bytes of a passage in the report.
 const SAMPLE_BYTES: usize = 240;
 
+/// The negatives of each question of a part.
+type Negatives = Vec<Vec<String>>;
+
 impl TrainingData<'_> {
     /// Makes the sets and writes them into a folder; see [`TrainingSets::write`].
     ///
@@ -145,7 +148,7 @@ impl TrainingData<'_> {
         train: &[Found],
         held_out: &[Found],
         counts: &mut MiningCounts,
-    ) -> Result<(Vec<Vec<String>>, Vec<Vec<String>>)> {
+    ) -> Result<(Negatives, Negatives)> {
         if self.negatives == 0 {
             return Ok((vec![Vec::new(); train.len()], vec![Vec::new(); held_out.len()]));
         }
@@ -177,12 +180,7 @@ impl TrainingData<'_> {
         Ok((negatives, others))
     }
 
-    fn part(
-        &self,
-        sources: &[Source],
-        part: &[Found],
-        negatives: Vec<Vec<String>>,
-    ) -> (TrainingPart, Counts) {
+    fn part(&self, sources: &[Source], part: &[Found], negatives: Negatives) -> (TrainingPart, Counts) {
         let prompts = Prompts {
             sources,
             template: &self.template,

@@ -10,6 +10,9 @@ use super::question::QuestionKind;
 use crate::error::{Error, Result};
 use crate::generative::PromptTemplate;
 
+/// Hears of the progress.
+pub(super) type OnEvent<'a> = Box<dyn Fn(&TrainingDataEvent) + 'a>;
+
 /// Makes training data of the documents of a base.
 ///
 /// Questions come from titles, headings, definitions and sentences of the documents, and from a language model where one is
@@ -57,7 +60,7 @@ pub struct TrainingData<'a> {
     pub(super) unanswerable: f64,
     pub(super) guard: Vec<String>,
     pub(super) cancel: Cancel,
-    pub(super) on_event: Option<Box<dyn Fn(&TrainingDataEvent) + 'a>>,
+    pub(super) on_event: Option<OnEvent<'a>>,
 }
 
 /// How far the work is.

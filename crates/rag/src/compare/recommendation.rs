@@ -388,11 +388,14 @@ mod tests {
         );
         assert!(found.text.contains("needs no training"), "{}", found.text);
         let needed = found.undecided[0].needed.expect("a difference was measured");
-        assert!(
-            needed > 300 && found.text.contains(&needed.to_string()),
-            "{}",
-            found.text
-        );
+        let said = format!("about {} questions", about(needed));
+        assert!(needed > 300 && found.text.contains(&said), "{}", found.text);
+    }
+
+    #[test]
+    fn large_numbers_have_two_digits() {
+        let said = [7, 99, 101, 23_981, 1_450_000].map(about);
+        assert_eq!(said, ["7", "99", "110", "24,000", "1,500,000"]);
     }
 
     #[test]

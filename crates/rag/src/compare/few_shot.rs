@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+#[cfg(feature = "openai")]
+use ragtune_core::openai::OpenAiError;
 use ragtune_core::text::{Constraint, GenerateOptions, Generator, Message, Prompt, Query, Value};
 use ragtune_retrieve::Retriever;
 
@@ -11,8 +13,9 @@ use crate::generative::cautious;
 /// Classifies a text with a language model that reads the labelled examples nearest to it (few-shot prompting with
 /// retrieved examples: J. Liu and others, "What Makes Good In-Context Examples for GPT-3?", DeeLIO 2022).
 ///
-/// The answer is constrained to the labels, so that there is always one. Examples that do not fit the model's context
-/// are left out, the farthest first.
+/// The answer is constrained to the labels, so that there is always one. A generator that has no constraints of this kind
+/// (a server, a scripted one) is asked without; what it says is checked against the labels either way. Examples that do not
+/// fit the model's context are left out, the farthest first.
 ///
 /// ```
 /// use ragtune::compare::FewShot;
@@ -84,10 +87,12 @@ impl<R: Retriever, G: Generator> FewShot<R, G> {
         }
         let answer_tokens = self.answer_tokens()?;
         let prompt = self.fitting(text, examples, answer_tokens)?;
-        let options = GenerateOptions::default()
-            .with_max_tokens(answer_tokens)
-            .with_constraint(Constraint::Regex(self.pattern()));
-        let answer = self.generator.generate(prompt, options)?.text;
+        let options = GenerateOptions::default().with_max_tokens(answer_tokens);
+        let constrained = options.clone().with_constraint(Constraint::Regex(self.pattern()));
+        let answer = match self.generator.generate(prompt.clone(), constrained) {
+            Err(error) if has_no_constraint(&error) => self.generator.generate(prompt, options)?.text,
+            answer => answer?.text,
+        };
         let answer = answer.trim();
         match self.labels.contains(answer) {
             true => Ok(answer.to_owned()),
@@ -140,6 +145,15 @@ impl<R: Retriever, G: Generator> FewShot<R, G> {
     fn pattern(&self) -> String {
         let escaped: Vec<String> = self.labels.iter().map(|label| escape(label)).collect();
         format!("({})", escaped.join("|"))
+    }
+}
+
+fn has_no_constraint(error: &ragtune_core::Error) -> bool {
+    match error {
+        ragtune_core::Error::UnsupportedOption { option, .. } => *option == "constraint",
+        #[cfg(feature = "openai")]
+        ragtune_core::Error::OpenAi(OpenAiError::UnsupportedOption { option, .. }) => *option == "constraint",
+        _ => false,
     }
 }
 

@@ -9,6 +9,7 @@ use super::normal;
 use super::quality::Quality;
 use super::recommendation::{self, Recommendation};
 use crate::error::{Error, Result};
+use crate::evaluate::widened;
 
 /// The probability with which a test should show a difference that is there, as is usual (J. Cohen, "Statistical Power
 /// Analysis for the Behavioral Sciences", 1988).
@@ -224,7 +225,10 @@ fn row(quality: &Quality, system: &Measured, scores: &[f64], bootstrap: &Bootstr
     Ok(Row {
         name: system.name.clone(),
         approach: system.approach,
-        quality: bootstrap.statistic(scores.len(), |questions| quality.on(scores, questions))?,
+        quality: widened(
+            bootstrap.statistic(scores.len(), |questions| quality.on(scores, questions))?,
+            scores,
+        ),
         failures: system.failures().count(),
         latency_ms: system.latency(),
         peak_bytes: system.peak_bytes,
@@ -252,12 +256,13 @@ fn pair(
     // Of n questions that differ all may differ by chance in the same direction: probability 2^(1-n).
     let can_tell = 0.5_f64.powf(differing as f64 - 1.0) <= alpha;
     let z = normal::quantile(1.0 - alpha / 2.0);
-    let error = (interval.high - interval.low) / (2.0 * z);
-    let detectable = (z + normal::quantile(POWER)) * error;
+    // Never less than if one more question differed: of questions that all agree the width would be 0.
+    let error = ((interval.high - interval.low) / (2.0 * z)).max(1.0 / questions as f64);
+    let detectable = ((z + normal::quantile(POWER)) * error).min(1.0);
     // The error falls with the root of the number of questions (D. Card and others, "With Little Power Comes Great
     // Responsibility", EMNLP 2020, on the power of such tests).
     let needed = (interval.estimate > 0.0).then(|| {
-        let times = (detectable / interval.estimate).powi(2);
+        let times = ((z + normal::quantile(POWER)) * error / interval.estimate).powi(2);
         (questions as f64 * times).ceil() as usize
     });
     Ok(Pair {

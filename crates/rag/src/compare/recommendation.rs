@@ -123,12 +123,12 @@ struct Found<'a> {
 impl Found<'_> {
     fn text(&self) -> String {
         let sentences = [
+            self.few(),
             self.choice(),
             self.cost(),
             self.worse(),
             self.more_questions(),
             self.failures(),
-            self.few(),
         ];
         let sentences: Vec<String> = sentences.into_iter().flatten().collect();
         sentences.join(" ")
@@ -273,13 +273,13 @@ impl Found<'_> {
 
     fn few(&self) -> Option<String> {
         let many = if self.questions == 1 {
-            "question says"
+            "question is"
         } else {
-            "questions say"
+            "questions are"
         };
         (self.questions < FEW).then(|| {
             format!(
-                "{} {many} little whatever they say; collect more.",
+                "{} {many} too few to recommend anything by: collect {FEW} at the least, better some hundred. What they say:",
                 self.questions
             )
         })
@@ -420,7 +420,11 @@ mod tests {
             system("b", 10, |n| n > 2, 0.0),
         ]);
         assert!(found.text.contains("no significant difference"), "{}", found.text);
-        assert!(found.text.contains("10 questions say little"), "{}", found.text);
+        assert!(
+            found.text.starts_with("10 questions are too few"),
+            "{}",
+            found.text
+        );
         let found = recommended(vec![
             system("a", 1, |_| true, 5.0),
             system("b", 1, |_| false, 0.0),

@@ -341,7 +341,7 @@ impl Tally<'_> {
 
 /// The interval of a mean of values from 0 to 1 that are all 0 or all 1. Resampling finds nothing else then and leaves no
 /// width; how often another value may come is bounded as for a share (Clopper and Pearson 1934: the tail to the power 1 / n).
-fn widened(mut interval: Interval, values: &[f64]) -> Interval {
+pub(crate) fn widened(mut interval: Interval, values: &[f64]) -> Interval {
     let tail = (1.0 - interval.level) / 2.0;
     let bound = tail.powf(1.0 / values.len() as f64);
     if values.iter().all(|value| *value == 1.0) {

@@ -20,6 +20,8 @@ mod sources;
 mod support;
 mod system;
 
+pub(crate) use aggregate::widened;
+
 pub use abstention::{RiskPoint, auroc};
 pub use evaluation::{Absent, Counts, Evaluation, Measured};
 pub use evaluator::{EvaluateEvent, Evaluator};

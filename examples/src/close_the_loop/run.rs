@@ -43,15 +43,23 @@ pub fn close_the_loop(args: &Args) -> Outcome {
     let sets = make(args, &base, questions.as_ref())?;
     output::note!("{}", sets.report);
     sets.write(args.out.join("data"))?;
+    let promotion = Promotion::default()
+        .with_mode(args.mode())
+        .with_requires_gain(args.require_gain);
+    let has_benchmark = sets.report.benchmark_questions >= promotion.min_questions;
+    if questions.is_none() && !has_benchmark {
+        return Err(format!(
+            "{} held-out questions are too few to decide by, {} are needed; add documents, hold out more (--held-out), or \
+             name questions of your own (--questions)",
+            sets.report.benchmark_questions, promotion.min_questions
+        )
+        .into());
+    }
     // 2. The encoder on the pairs.
     let tuned = train(args, &encoder, &sets.train.pairs)?;
     let candidate = || Encoder::load(&tuned.folder, &device::cpu());
     // 3. Beside the one before.
-    let promotion = Promotion::default()
-        .with_mode(args.mode())
-        .with_requires_gain(args.require_gain);
     let mut measured = Vec::new();
-    let has_benchmark = sets.report.benchmark_questions >= promotion.min_questions;
     let own = match &questions {
         Some(questions) => {
             output::note!("measuring on {} questions of your own", questions.len());
@@ -75,12 +83,7 @@ pub fn close_the_loop(args: &Args) -> Outcome {
     };
     // 4. Questions of one's own decide where there are some.
     let Some(trial) = own.or(held_out) else {
-        return Err(format!(
-            "{} held-out questions are too few to decide by, {} are needed; add documents, hold out more (--held-out), or \
-             name questions of your own (--questions)",
-            sets.report.benchmark_questions, promotion.min_questions
-        )
-        .into());
+        return Err("there is nothing to decide by".into());
     };
     let refusal = match trial.promote(&base) {
         Ok(_) => None,

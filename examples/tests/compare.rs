@@ -228,6 +228,51 @@ fn rankings_stand_side_by_side() {
 }
 
 #[test]
+fn a_system_that_fails_stops_no_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let (train, test) = (
+        labelled(folder.path(), "train.csv", 0..20),
+        labelled(folder.path(), "test.csv", 20..30),
+    );
+    let (out, model) = (folder.path().join("out"), model());
+    // A folder without a language model.
+    let empty = folder.path().join("empty");
+    fs::create_dir(&empty).unwrap();
+    let line = [
+        "--task",
+        "classify",
+        "--model",
+        &model,
+        "--data",
+        train.to_str().unwrap(),
+        "--test",
+        test.to_str().unwrap(),
+        "--out",
+        out.to_str().unwrap(),
+        "--generator",
+        empty.to_str().unwrap(),
+        "--systems",
+        "labels,few-shot",
+        "--json",
+    ];
+    let ended = run(&line);
+    assert!(
+        !ended.success && ended.stderr.contains("without few-shot"),
+        "{}",
+        ended.stderr
+    );
+    let object: Value = serde_json::from_str(&ended.stdout).unwrap();
+    assert_eq!(object["systems"].as_array().unwrap().len(), 1);
+    assert_eq!(object["failed"][0]["name"], "few-shot");
+    assert!(
+        object["recommendation"]
+            .as_str()
+            .unwrap()
+            .starts_with("10 questions are too few")
+    );
+}
+
+#[test]
 fn what_cannot_be_compared_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let (train, test) = (

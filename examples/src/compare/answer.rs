@@ -41,20 +41,20 @@ pub fn answer(args: &Args) -> Outcome {
         "reader" if args.reader.is_none() => Some("--reader"),
         _ => None,
     })?;
-    report::begin(args)?;
+    let started = report::begin(args)?;
     args.say(&format!("{} questions", questions.questions().len()));
-    let mut systems = Vec::new();
-    for name in chosen {
-        systems.push(process::measured(args, &place(args, name), &[], false)?);
-    }
+    let systems = chosen.into_iter().map(|name| (place(args, name), false));
+    let (systems, failed) = process::measured(args, systems, &[])?;
     let bootstrap = Bootstrap::default().with_seed(args.seed);
     let comparison = Comparison::new(Quality::mean("token F1"), systems, &bootstrap)?;
     report::finish(
         args,
+        started,
         &[Compared {
             examples: questions.questions().len(),
             budget: None,
             comparison,
+            failed,
         }],
     )
 }

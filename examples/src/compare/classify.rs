@@ -100,7 +100,7 @@ pub fn classify(args: &Args) -> Outcome {
         }
         _ => None,
     })?;
-    report::begin(args)?;
+    let started = report::begin(args)?;
     let mut compared = Vec::new();
     for &budget in &args.per_class {
         let examples = some(&train, budget, args.seed);
@@ -110,12 +110,11 @@ pub fn classify(args: &Args) -> Outcome {
             test.len()
         ));
         let more = [OsString::from("--budget"), OsString::from(budget.to_string())];
-        let mut systems = Vec::new();
-        for &name in &chosen {
-            let place = Place::new(&folder(args, budget), name);
+        let systems = chosen.iter().map(|&name| {
             let trains = matches!(name, "head" | "lora" | "full");
-            systems.push(process::measured(args, &place, &more, trains)?);
-        }
+            (Place::new(&folder(args, budget), name), trains)
+        });
+        let (systems, failed) = process::measured(args, systems, &more)?;
         let comparison = Comparison::new(
             quality.clone(),
             systems,
@@ -125,9 +124,10 @@ pub fn classify(args: &Args) -> Outcome {
             examples: examples.len(),
             budget: Some(budget),
             comparison,
+            failed,
         });
     }
-    report::finish(args, &compared)
+    report::finish(args, started, &compared)
 }
 
 fn folder(args: &Args, budget: Budget) -> PathBuf {
@@ -255,7 +255,8 @@ impl One<'_> {
         let started = Instant::now();
         match finetune::main(words) {
             0 => {}
-            status => return Err(format!("finetune ended with status {status}").into()),
+            // What it said is the reason.
+            status => return Err(format!("training ended with status {status}").into()),
         }
         self.place.keep_training(started.elapsed().as_secs_f64())
     }

@@ -19,6 +19,9 @@ use crate::Outcome;
 /// # Errors
 /// Those of data, models and training.
 pub fn compare(args: &Args) -> Outcome {
+    if args.only.is_some() {
+        process::end_with_parent();
+    }
     match args.task {
         Task::Answer => answer::answer(args),
         Task::Classify => classify::classify(args),

@@ -92,16 +92,46 @@ impl Place {
     }
 }
 
-/// Measures a system in processes of its own, unless it was measured: training first, then the questions.
+/// A system that could not be measured.
+#[derive(Clone, Debug, Serialize)]
+pub struct Failed {
+    pub name: String,
+    pub reason: String,
+}
+
+/// Measures systems in processes of their own, those that were not measured before: training first, then the questions. Each comes
+/// with whether it trains. One that fails is told and stops no other.
 ///
 /// # Errors
-/// What the process said.
+/// Of the first, when all of them failed.
 pub fn measured(
     args: &Args,
-    place: &Place,
+    systems: impl IntoIterator<Item = (Place, bool)>,
     more: &[OsString],
-    trains: bool,
-) -> Result<Measured, Box<dyn Error>> {
+) -> Result<(Vec<Measured>, Vec<Failed>), Box<dyn Error>> {
+    let (mut measured, mut failed) = (Vec::new(), Vec::new());
+    for (place, trains) in systems {
+        match one(args, &place, more, trains) {
+            Ok(one) => measured.push(one),
+            Err(error) => {
+                let reason = error.to_string();
+                args.say(&format!("{}: failed: {reason}", place.name));
+                failed.push(Failed {
+                    name: place.name,
+                    reason,
+                });
+            }
+        }
+    }
+    match failed.first() {
+        Some(first) if measured.is_empty() => {
+            Err(format!("no system could be measured; {}: {}", first.name, first.reason).into())
+        }
+        _ => Ok((measured, failed)),
+    }
+}
+
+fn one(args: &Args, place: &Place, more: &[OsString], trains: bool) -> Result<Measured, Box<dyn Error>> {
     fs::create_dir_all(&place.folder)?;
     if !place.measured().exists() {
         if trains && !place.trained().exists() {
@@ -113,6 +143,27 @@ pub fn measured(
     }
     read(&place.measured())
 }
+
+/// Ends this process soon after the one that started it: nobody waits for its result then, and what it trains would be in the way of
+/// the next.
+#[cfg(unix)]
+pub fn end_with_parent() {
+    use std::os::unix::process::parent_id;
+    use std::thread;
+    use std::time::Duration;
+
+    let parent = parent_id();
+    thread::spawn(move || {
+        while parent_id() == parent {
+            thread::sleep(Duration::from_millis(200));
+        }
+        std::process::exit(1);
+    });
+}
+
+/// Elsewhere a process ends by itself.
+#[cfg(not(unix))]
+pub fn end_with_parent() {}
 
 /// This program again, for one system.
 fn run(args: &Args, place: &Place, more: &[OsString], trains: bool) -> Outcome {
@@ -129,11 +180,11 @@ fn run(args: &Args, place: &Place, more: &[OsString], trains: bool) -> Outcome {
         return Ok(());
     }
     let said = fs::read_to_string(place.log()).unwrap_or_default();
+    let errors = said.lines().filter_map(|line| line.strip_prefix("error: "));
     let last = said.lines().rev().find(|line| !line.trim().is_empty());
     Err(format!(
-        "{}: {} (all of it in {})",
-        place.name,
-        output::printable(last.unwrap_or("ended without a word")),
+        "{} (all of it in {})",
+        output::printable(errors.last().or(last).unwrap_or("ended without a word")),
         place.log().display()
     )
     .into())

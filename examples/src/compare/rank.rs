@@ -1,7 +1,7 @@
 //! `--task rank`: which documents answer a question.
 
+use std::collections::BTreeSet;
 use std::error::Error;
-use std::ffi::OsString;
 use std::fs;
 
 use ragtune::compare::{Approach, Comparison, Measured, Quality};
@@ -9,7 +9,7 @@ use ragtune::core::device;
 use ragtune::core::models::CrossEncoder;
 use ragtune::core::statistics::Bootstrap;
 use ragtune::core::text::Query;
-use ragtune::retrieve::measure::{BeirDataset, Measure, Ranking};
+use ragtune::retrieve::measure::{BeirDataset, Measure, QuestionSet, Ranking};
 use ragtune::retrieve::retrievers::RerankRetriever;
 use ragtune::retrieve::{Mode, SearchOptions};
 use ragtune::{Cancel, Document, Encoder, KnowledgeBase, Retriever};
@@ -44,29 +44,38 @@ pub fn rank(args: &Args) -> Outcome {
         "reranked" if args.reranker.is_none() => Some("--reranker"),
         _ => None,
     })?;
-    report::begin(args)?;
+    let started = report::begin(args)?;
     args.say(&format!(
         "{} documents, {} queries",
         data.documents.len(),
         data.queries.len()
     ));
-    let mut systems = Vec::new();
-    for name in chosen {
-        systems.push(process::measured(
-            args,
-            &place(args, name),
-            &[] as &[OsString],
-            false,
-        )?);
+    let documents: BTreeSet<&str> = data
+        .documents
+        .iter()
+        .map(|document| document.id.as_str())
+        .collect();
+    let unknown = QuestionSet::from(&data).unknown_documents(|id| documents.contains(id));
+    if let Some(first) = unknown.first() {
+        args.say(&format!(
+            "{} relevant documents do not exist and count as missed; the first is {:?} of query {}",
+            unknown.len(),
+            first.document,
+            first.question
+        ));
     }
+    let systems = chosen.into_iter().map(|name| (place(args, name), false));
+    let (systems, failed) = process::measured(args, systems, &[])?;
     let bootstrap = Bootstrap::default().with_seed(args.seed);
     let comparison = Comparison::new(Quality::mean(MEASURE.to_string()), systems, &bootstrap)?;
     report::finish(
         args,
+        started,
         &[Compared {
             examples: data.documents.len(),
             budget: None,
             comparison,
+            failed,
         }],
     )
 }

@@ -1,6 +1,7 @@
 //! What a comparison says: on the terminal, as JSON, as a page.
 
-use std::fs;
+use std::error::Error;
+use std::fs::{self, File};
 use std::path::PathBuf;
 
 use ragtune::compare::Comparison;
@@ -9,6 +10,7 @@ use ragtune::html::Page;
 use serde_json::{Value, json};
 
 use super::args::{Args, Budget, Task};
+use super::process::Failed;
 use crate::{Outcome, output};
 
 /// A comparison, and how much the systems learned from or looked up in.
@@ -16,42 +18,78 @@ pub struct Compared {
     pub examples: usize,
     pub budget: Option<Budget>,
     pub comparison: Comparison,
+    pub failed: Vec<Failed>,
+}
+
+/// A comparison that is being made: its record, and the lock of its folder.
+pub struct Started {
+    run: Experiment,
+    _lock: File,
 }
 
 /// The file that says what a folder compares.
 const SUBJECT: &str = "subject.json";
+/// The file that is locked while a comparison runs.
+const LOCK: &str = "lock";
 
 /// Claims the folder for this comparison; what was measured for another one is never taken for this.
 ///
 /// # Errors
 /// A folder that holds another comparison, with what differs.
-pub fn begin(args: &Args) -> Outcome {
-    let file = args.out.join(SUBJECT);
+pub fn begin(args: &Args) -> Result<Started, Box<dyn Error>> {
+    let (file, out) = (args.out.join(SUBJECT), args.out.display());
+    let foreign = || format!("{out} holds something else than a comparison; name another --out");
+    if args.out.is_file() {
+        return Err(format!("{out} is a file; --out is a folder").into());
+    }
+    if !file.exists()
+        && args.out.is_dir()
+        && args
+            .out
+            .read_dir()?
+            .any(|entry| entry.is_ok_and(|entry| entry.file_name() != LOCK))
+    {
+        return Err(foreign().into());
+    }
+    fs::create_dir_all(&args.out)?;
+    let lock = File::create(args.out.join(LOCK))?;
+    if lock.try_lock().is_err() {
+        return Err(
+            format!("another comparison runs in {out}; wait for its end, or name another --out").into(),
+        );
+    }
+    let name = args
+        .data
+        .file_stem()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned();
+    let started = Started {
+        run: Experiment::start("compare", name).with_seed(args.seed),
+        _lock: lock,
+    };
     let subject = subject(args)?;
     if let Ok(there) = fs::read(&file) {
-        let there: Value = serde_json::from_slice(&there).unwrap_or_default();
+        let there: Value = serde_json::from_slice(&there).map_err(|_| foreign())?;
         let differs = subject
             .as_object()
             .into_iter()
             .flatten()
             .find(|(name, value)| there.get(name) != Some(value));
-        if let Some((name, value)) = differs {
+        if let Some((name, _)) = differs {
             return Err(format!(
-                "{} holds a comparison with another {name} ({}, not {value}); name another --out, or remove it",
-                args.out.display(),
-                there.get(name).unwrap_or(&Value::Null)
+                "{out} holds a comparison with another {name}; name another --out, or remove it"
             )
             .into());
         }
-        return Ok(());
+        return Ok(started);
     }
-    fs::create_dir_all(&args.out)?;
     fs::write(&file, serde_json::to_vec_pretty(&subject)?)?;
-    Ok(())
+    Ok(started)
 }
 
 /// Everything that a measurement depends on.
-fn subject(args: &Args) -> Result<Value, Box<dyn std::error::Error>> {
+fn subject(args: &Args) -> Result<Value, Box<dyn Error>> {
     let content = |path: Option<&PathBuf>| -> ragtune::Result<Option<String>> {
         path.map(|path| Ok(Fingerprint::of(path)?.blake3)).transpose()
     };
@@ -75,14 +113,21 @@ fn subject(args: &Args) -> Result<Value, Box<dyn std::error::Error>> {
 ///
 /// # Errors
 /// Files that cannot be written.
-pub fn finish(args: &Args, compared: &[Compared]) -> Outcome {
+pub fn finish(args: &Args, started: Started, compared: &[Compared]) -> Outcome {
     let Some(last) = compared.last() else {
         return Err("nothing was compared".into());
     };
-    let mut object = last.comparison.to_json();
+    let to_json = |one: &Compared| {
+        let mut object = one.comparison.to_json();
+        if let Some(object) = object.as_object_mut() {
+            object.insert("failed".to_owned(), json!(one.failed));
+        }
+        object
+    };
+    let mut object = to_json(last);
     if let (Some(object), true) = (object.as_object_mut(), compared.len() > 1) {
         let budgets = compared.iter().map(|one| {
-            let mut each = one.comparison.to_json();
+            let mut each = to_json(one);
             if let Some(each) = each.as_object_mut() {
                 each.insert(
                     "per_class".to_owned(),
@@ -99,17 +144,35 @@ pub fn finish(args: &Args, compared: &[Compared]) -> Outcome {
         serde_json::to_vec_pretty(&object)?,
     )?;
     page(args, compared).write(args.out.join("report.html"))?;
-    record(args, compared)?;
+    record(args, started.run, compared)?;
+    let failed: Vec<&str> = compared
+        .iter()
+        .flat_map(|one| &one.failed)
+        .map(|failed| failed.name.as_str())
+        .collect();
+    let ended = match failed.is_empty() {
+        true => Ok(()),
+        false => Err(format!(
+            "not all systems could be measured; the comparison is without {}",
+            failed.join(", ")
+        )
+        .into()),
+    };
     if args.json {
-        return output::json(&object);
+        output::json(&object)?;
+        return ended;
     }
     for one in compared {
         if let (Some(budget), true) = (one.budget, compared.len() > 1) {
             output::line(format_args!("{budget} of each class, {} examples", one.examples))?;
         }
         output::line(format_args!("{}\n", one.comparison))?;
+        for failed in &one.failed {
+            output::line(format_args!("{} failed: {}", failed.name, failed.reason))?;
+        }
     }
-    output::line(format_args!("report: {}", args.out.join("report.html").display()))
+    output::line(format_args!("report: {}", args.out.join("report.html").display()))?;
+    ended
 }
 
 /// The report for colleagues.
@@ -136,6 +199,9 @@ fn page(args: &Args, compared: &[Compared]) -> Page {
             _ => format!("{} {what}", one.examples),
         });
         one.comparison.show(&mut page);
+        for failed in &one.failed {
+            page.paragraph(&format!("{} failed: {}", failed.name, failed.reason));
+        }
     }
     page.heading("How it was measured");
     page.paragraph(
@@ -148,14 +214,7 @@ fn page(args: &Args, compared: &[Compared]) -> Page {
 }
 
 /// The record that the example `runs` lists.
-fn record(args: &Args, compared: &[Compared]) -> Outcome {
-    let name = args
-        .data
-        .file_stem()
-        .unwrap_or_default()
-        .to_string_lossy()
-        .into_owned();
-    let mut run = Experiment::start("compare", name).with_seed(args.seed);
+fn record(args: &Args, mut run: Experiment, compared: &[Compared]) -> Outcome {
     run.configure(&json!({
         "task": format!("{:?}", args.task).to_lowercase(),
         "model": args.model, "systems": args.systems,
@@ -178,6 +237,9 @@ fn record(args: &Args, compared: &[Compared]) -> Outcome {
             );
         }
         run.note(format!("{}{of}", one.comparison.recommendation().text));
+        for failed in &one.failed {
+            run.note(format!("{}{of} failed: {}", failed.name, failed.reason));
+        }
     }
     run.finish();
     Ok(run.save(&args.out)?)

@@ -155,13 +155,17 @@ pub fn questions(args: &Args) -> Result<Ended, Box<dyn Error>> {
         true => SpanReader::with_new_head,
         false => SpanReader::for_tuning,
     };
-    let model = Arc::new(made(folder(args)?, args.seed, &args.device.device()?)?);
+    let model = made(folder(args)?, args.seed, &args.device.device()?)?;
     let reads = model.max_seq_length();
     let max_tokens = args.max_tokens.unwrap_or(reads.min(WINDOW_TOKENS));
+    let overlap_tokens = args.overlap_tokens.unwrap_or(OVERLAP_TOKENS.min(max_tokens / 3));
     let windows = WindowLimits::default()
         .with_max_tokens(max_tokens)
-        .with_overlap_tokens(args.overlap_tokens.unwrap_or(OVERLAP_TOKENS.min(max_tokens / 3)))
+        .with_overlap_tokens(overlap_tokens)
         .with_overflow(args.overflow);
+    // It is asked in windows as it learns from.
+    let options = model.options().clone().with_stride(overlap_tokens);
+    let model = Arc::new(model.with_max_seq_length(max_tokens)?.with_options(options));
     let tokenizer = Arc::clone(model.tokenizer());
     let encoder = TextEncoder::new(&tokenizer)?;
     // Questions are numbered through all sets, so that the windows of one are told from those of another.

@@ -162,17 +162,23 @@ pub fn run<O: Objective>(args: &Args, prepared: Prepared<O>) -> Result<Ended, Bo
             false => Ok(Some(objective.evaluate(examples, &adapters)?)),
         }
     };
-    let (valid_scores, test_scores) = (scores(&valid)?, scores(&test)?);
-    if let Some(file) = &args.predictions {
-        match file.exists() {
-            // Only where the run went on.
-            true => args.say(&format!(
+    let valid_scores = scores(&valid)?;
+    let test_scores = match &args.predictions {
+        // Only where the run went on.
+        Some(file) if file.exists() => {
+            args.say(&format!(
                 "{} is there already, and stays as it is",
                 file.display()
-            ))?,
-            false => write_predictions(file, &predicted(&objective, &test, &adapters)?)?,
+            ))?;
+            scores(&test)?
         }
-    }
+        Some(file) if !test.is_empty() => {
+            let (scores, predictions) = objective.evaluate_and_predict(&test, &adapters)?;
+            write_predictions(file, &with_origins(&objective, &test, predictions))?;
+            Some(scores)
+        }
+        _ => scores(&test)?,
+    };
     // 3. The files.
     fs::create_dir_all(&args.out)?;
     let folders: Vec<PathBuf> = forms.iter().map(|form| form.folder(args)).collect();
@@ -304,12 +310,7 @@ fn stands(args: &Args, goes_on: bool, forms: &[Form], state: &Path) -> Result<bo
 }
 
 /// What the result says of each example, with its line.
-fn predicted<O: Objective>(
-    objective: &O,
-    test: &[O::Example],
-    adapters: &AdapterStack,
-) -> Result<Vec<Value>, Box<dyn Error>> {
-    let mut shown = objective.predictions(test, adapters)?;
+fn with_origins<O: Objective>(objective: &O, test: &[O::Example], mut shown: Vec<Value>) -> Vec<Value> {
     let of_each = shown.len() == test.len();
     let origin = |index: usize| test.get(index).and_then(|example| objective.origin(example));
     for (index, one) in shown.iter_mut().enumerate() {
@@ -322,7 +323,7 @@ fn predicted<O: Objective>(
         let file = origin(0).and_then(|origin| origin.file.as_ref());
         one.insert("file".to_owned(), json!(file.map(|file| file.to_string_lossy())));
     }
-    Ok(shown)
+    shown
 }
 
 /// Writes what was predicted, a JSON line each; never over a file.

@@ -141,6 +141,21 @@ pub trait Objective: Send + Sync {
         Ok(Vec::new())
     }
 
+    /// Both [`evaluate`](Self::evaluate) and [`predictions`](Self::predictions), for which a task may ask the model once.
+    ///
+    /// # Errors
+    /// Errors of the model.
+    fn evaluate_and_predict(
+        &self,
+        examples: &[Self::Example],
+        adapters: &AdapterStack,
+    ) -> Result<(Scores, Vec<Value>)> {
+        Ok((
+            self.evaluate(examples, adapters)?,
+            self.predictions(examples, adapters)?,
+        ))
+    }
+
     /// The settings of the objective itself that the weights depend on, such as those of its loss: a run that goes on with
     /// others is another run.
     fn settings(&self) -> Value {

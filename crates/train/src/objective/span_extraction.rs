@@ -2,13 +2,13 @@
 //!
 //! Letters: `t` tokens, `b` windows, `n` tokens of the longest window.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use burn::tensor::{Int, Tensor, TensorData};
 use ragtune_core::adapters::{AdapterBase, AdapterStack};
 use ragtune_core::kernels::on_threads;
-use ragtune_core::models::SpanReader;
+use ragtune_core::models::{SpanReader, SpanReading};
 use ragtune_core::nn::Segments;
 use serde_json::{Value, json};
 
@@ -26,6 +26,9 @@ use crate::metrics::squad::{Squad, SquadScores, Version};
 const EVALUATED_TOKENS: usize = 2048;
 /// What is added to the logits behind the end of a window, which makes their probability 0.
 const NEVER: f32 = -1e30;
+
+/// The logits of windows by their tokens.
+type WindowLogits = HashMap<Vec<u32>, Vec<[f32; 2]>>;
 
 /// A reader learns to mark answers: the mean of the cross entropies of the first and the last token of an answer among all
 /// tokens of its window, as in transformers. Where a window has no answer, its first token stands for that.
@@ -120,40 +123,91 @@ impl SpanExtraction {
         adapters: &AdapterStack,
     ) -> Result<SquadScores> {
         let questions: Vec<&Question> = questions.into_iter().collect();
-        let given = self.answers(&questions, adapters)?;
-        let given: Vec<&str> = given.iter().map(|(answer, _)| *answer).collect();
-        let truth: Vec<Vec<&str>> = questions
-            .iter()
-            .map(|question| {
-                question
-                    .answers
-                    .iter()
-                    .map(|answer| answer.text.as_str())
-                    .collect()
-            })
+        let (readings, _) = self.read(&questions, adapters)?;
+        self.scores(&questions, &readings)
+    }
+
+    /// What the model says of each question, and of each window that it read for that, by the window's tokens.
+    fn read(
+        &self,
+        questions: &[&Question],
+        adapters: &AdapterStack,
+    ) -> Result<(Vec<SpanReading>, WindowLogits)> {
+        let (mut windows, mut counts) = (Vec::new(), Vec::with_capacity(questions.len()));
+        for question in questions {
+            let of_question = self.model.tokenize(&question.question, &question.context)?;
+            counts.push(of_question.len());
+            windows.extend(of_question);
+        }
+        let logits = self.model.window_logits(&windows, adapters)?;
+        let mut rest = windows.iter().zip(&logits);
+        let readings = counts.into_iter().map(|count| {
+            let of_question = rest.by_ref().take(count);
+            self.model
+                .reading(of_question.map(|(window, logits)| (window, &logits[..])))
+        });
+        let readings = readings.collect();
+        let logits = windows.into_iter().map(|window| window.ids).zip(logits);
+        Ok((readings, logits.collect()))
+    }
+
+    fn scores(&self, questions: &[&Question], readings: &[SpanReading]) -> Result<SquadScores> {
+        let truth: Vec<Vec<&str>> = questions.iter().map(|question| truth(question)).collect();
+        let given = readings.iter().zip(questions);
+        let given: Vec<&str> = given
+            .map(|(reading, question)| answer(reading, question).0)
             .collect();
         Squad::default()
             .with_version(self.version)
             .evaluate(&truth, &given)
     }
 
-    /// The best answer to each question, which is empty where there is none, and its probability.
-    fn answers<'q>(
+    /// The sum of the losses of windows; those that were read already are not read again.
+    fn loss_of(
         &self,
-        questions: &[&'q Question],
+        windows: &[Record<Window>],
+        read: &WindowLogits,
         adapters: &AdapterStack,
-    ) -> Result<Vec<(&'q str, Option<f32>)>> {
-        let asked: Vec<(&str, &str)> = questions
+    ) -> Result<f64> {
+        let mut sum = 0.0;
+        let mut unread = Vec::new();
+        for window in windows {
+            let last = window.value.start.max(window.value.end) as usize;
+            match read.get(&window.value.ids) {
+                Some(logits) if last < logits.len() => sum += cross_entropy(&window.value, logits),
+                _ => unread.push(window),
+            }
+        }
+        let lengths: Vec<usize> = unread.iter().map(|window| self.tokens(window)).collect();
+        for batch in by_tokens(&lengths, EVALUATED_TOKENS) {
+            let batch: Vec<&Record<Window>> = batch.iter().map(|index| unread[*index]).collect();
+            let loss = on_threads(AdapterBase::device(&*self.model), || {
+                self.loss(&batch, &mut Pass::forward(adapters))
+            })?;
+            sum += f64::from(loss.into_scalar::<f32>());
+        }
+        Ok(sum)
+    }
+
+    fn shown(
+        &self,
+        questions: &[&Question],
+        readings: &[SpanReading],
+        windows: &[Record<Window>],
+    ) -> Vec<Value> {
+        let lines: BTreeMap<usize, usize> = windows
             .iter()
-            .map(|question| (question.question.as_str(), question.context.as_str()))
+            .map(|record| (record.value.question, record.origin.line))
             .collect();
-        let readings = self.model.read_all(&asked, adapters)?;
-        let given = readings.iter().zip(questions).map(|(reading, question)| {
-            let answer = reading.best();
-            let text = answer.and_then(|answer| answer.span.of(&question.context));
-            (text.unwrap_or_default(), answer.map(|answer| answer.probability))
+        let shown = questions.iter().zip(lines.values()).zip(readings);
+        let shown = shown.map(|((question, line), reading)| {
+            let (predicted, probability) = answer(reading, question);
+            json!({
+                "question": question.question, "answers": truth(question), "predicted": predicted,
+                "probability": probability, "line": line,
+            })
         });
-        Ok(given.collect())
+        shown.collect()
     }
 
     /// The questions that some windows are of, each once.
@@ -170,6 +224,34 @@ impl SpanExtraction {
             )),
         }
     }
+}
+
+/// The answers that are right.
+fn truth(question: &Question) -> Vec<&str> {
+    question
+        .answers
+        .iter()
+        .map(|answer| answer.text.as_str())
+        .collect()
+}
+
+/// The best answer, empty where there is none, and its probability.
+fn answer<'q>(reading: &SpanReading, question: &'q Question) -> (&'q str, Option<f32>) {
+    let best = reading.best();
+    let text = best.and_then(|best| best.span.of(&question.context));
+    (text.unwrap_or_default(), best.map(|best| best.probability))
+}
+
+/// The loss of a window by its logits.
+fn cross_entropy(window: &Window, logits: &[[f32; 2]]) -> f64 {
+    let of = |column: usize, target: u32| {
+        let column = || logits.iter().map(|logits| f64::from(logits[column]));
+        let highest = column().fold(f64::NEG_INFINITY, f64::max);
+        let sum: f64 = column().map(|logit| (logit - highest).exp()).sum();
+        let target = column().nth(target as usize).unwrap_or(f64::NEG_INFINITY);
+        highest + sum.ln() - target
+    };
+    (of(0, window.start) + of(1, window.end)) / 2.0
 }
 
 /// Numbers of one column, each window in a row of its own.
@@ -251,23 +333,11 @@ impl Objective for SpanExtraction {
     /// [`with_questions`](Self::with_questions).
     #[allow(clippy::cast_precision_loss, reason = "sets have far fewer than 2^52 windows")]
     fn evaluate(&self, examples: &[Self::Example], adapters: &AdapterStack) -> Result<Scores> {
-        let lengths: Vec<usize> = examples.iter().map(|example| self.tokens(example)).collect();
-        let mut sum = 0.0;
-        for batch in by_tokens(&lengths, EVALUATED_TOKENS) {
-            let batch: Vec<&Self::Example> = batch.iter().map(|index| &examples[*index]).collect();
-            let loss = on_threads(AdapterBase::device(&*self.model), || {
-                self.loss(&batch, &mut Pass::forward(adapters))
-            })?;
-            sum += f64::from(loss.into_scalar::<f32>());
-        }
-        let loss = sum / examples.len().max(1) as f64;
         if self.questions.is_empty() {
-            return Ok(Scores::lower("loss", loss));
+            let sum = self.loss_of(examples, &WindowLogits::new(), adapters)?;
+            return Ok(Scores::lower("loss", sum / examples.len().max(1) as f64));
         }
-        let scores = self.measure(self.asked(examples)?, adapters)?;
-        Ok(Scores::higher("f1", scores.all.f1)
-            .with("exact", scores.all.exact)
-            .with("loss", loss))
+        Ok(self.evaluate_and_predict(examples, adapters)?.0)
     }
 
     /// Of each question, not of each window: `question`, the true `answers`, `predicted` and its `probability`, and its
@@ -277,20 +347,27 @@ impl Objective for SpanExtraction {
             return Ok(Vec::new());
         }
         let questions = self.asked(examples)?;
-        let given = self.answers(&questions, adapters)?;
-        let lines: BTreeMap<usize, usize> = examples
-            .iter()
-            .map(|record| (record.value.question, record.origin.line))
-            .collect();
-        let shown = questions.iter().zip(lines.values()).zip(given);
-        let shown = shown.map(|((question, line), (answer, probability))| {
-            let truth: Vec<&str> = question.answers.iter().map(|answer| answer.text.as_str()).collect();
-            json!({
-                "question": question.question, "answers": truth, "predicted": answer, "probability": probability,
-                "line": line,
-            })
-        });
-        Ok(shown.collect())
+        let (readings, _) = self.read(&questions, adapters)?;
+        Ok(self.shown(&questions, &readings, examples))
+    }
+
+    #[allow(clippy::cast_precision_loss, reason = "sets have far fewer than 2^52 windows")]
+    fn evaluate_and_predict(
+        &self,
+        examples: &[Self::Example],
+        adapters: &AdapterStack,
+    ) -> Result<(Scores, Vec<Value>)> {
+        if self.questions.is_empty() {
+            return Ok((self.evaluate(examples, adapters)?, Vec::new()));
+        }
+        let questions = self.asked(examples)?;
+        let (readings, read) = self.read(&questions, adapters)?;
+        let loss = self.loss_of(examples, &read, adapters)? / examples.len().max(1) as f64;
+        let scores = self.scores(&questions, &readings)?;
+        let scores = Scores::higher("f1", scores.all.f1)
+            .with("exact", scores.all.exact)
+            .with("loss", loss);
+        Ok((scores, self.shown(&questions, &readings, examples)))
     }
 
     fn origin<'e>(&self, example: &'e Self::Example) -> Option<&'e Origin> {

@@ -10,7 +10,9 @@ use ragtune_train::Error;
 use ragtune_train::data::{Answer, Question};
 use ragtune_train::encode::{ClassifiedTokens, JudgedTokens, TaggedTokens, Window};
 use ragtune_train::metrics::squad::Version;
-use ragtune_train::objective::{Classification, Objective, RelevanceRanking, SpanExtraction, Tagging};
+use ragtune_train::objective::{
+    Classification, Objective, RelevanceRanking, Scores, SpanExtraction, Tagging,
+};
 use ragtune_train::trainer::Trainer;
 use ragtune_train::tuning::Tuning;
 use serde::Deserialize;
@@ -301,7 +303,27 @@ fn answers_in_texts() {
         None => one["predicted"] == "",
     };
     assert_eq!(shown.iter().filter(matches).count(), 1, "{shown:?}");
+    let (both, same) = scores
+        .evaluate_and_predict(&examples, &AdapterStack::base())
+        .unwrap();
     let scores = scores.evaluate(&examples, &AdapterStack::base()).unwrap();
+    assert_eq!((&both, &same), (&scores, &shown));
+    // Windows that were read for the answers have the loss of those that were read for it.
+    let read = task.model().tokenize("What is Rust?", &context).unwrap();
+    assert!(read.len() > 1);
+    let read = records(read.into_iter().map(|window| Window {
+        start: 2,
+        end: u32::try_from(window.ids.len() - 2).unwrap(),
+        offsets: vec![None; window.ids.len()],
+        ids: window.ids,
+        type_ids: window.type_ids,
+        question: 0,
+    }));
+    let alone = task.evaluate(&read, &AdapterStack::base()).unwrap();
+    let beside = task.clone().with_questions(asked.clone());
+    let beside = beside.evaluate(&read, &AdapterStack::base()).unwrap();
+    let loss = |scores: &Scores| scores.get("loss").unwrap();
+    assert!((loss(&alone) - loss(&beside)).abs() < 1e-5, "{alone}, {beside}");
     // Either the first is answered rightly and the second wrongly, or the other way round.
     assert_eq!(scores.get("exact"), Some(50.0), "{scores}");
     // Where every question has an answer, one is given however likely "no answer" is.
@@ -323,7 +345,7 @@ fn answers_in_texts() {
     let task = task.with_questions(asked);
     let error = task.evaluate(&examples, &AdapterStack::base()).unwrap_err();
     assert!(error.to_string().contains("question 2"), "{error}");
-    examples[0].value.end = 1000;
+    (examples[0].value.question, examples[0].value.end) = (0, 1000);
     let error = task.evaluate(&examples, &AdapterStack::base()).unwrap_err();
     assert!(error.to_string().contains("token 1000"), "{error}");
 }

@@ -283,32 +283,54 @@ impl SpanReader {
     /// The answers, with adapters, to many questions, each in its passage.
     ///
     /// # Errors
-    /// As [`SpanReader::tokenize`]; [`crate::Error::Adapter`] for adapters of another base, and errors of the device.
+    /// As [`SpanReader::tokenize`] and [`SpanReader::window_logits`].
     pub fn read_all(&self, questions: &[(&str, &str)], adapters: &AdapterStack) -> Result<Vec<SpanReading>> {
-        let mut windows: Vec<(usize, PairWindow)> = Vec::new();
-        for (i, (question, passage)) in questions.iter().enumerate() {
-            windows.extend(
-                self.tokenize(question, passage)?
-                    .into_iter()
-                    .map(|window| (i, window)),
-            );
+        let (mut windows, mut counts) = (Vec::new(), Vec::with_capacity(questions.len()));
+        for (question, passage) in questions {
+            let of_question = self.tokenize(question, passage)?;
+            counts.push(of_question.len());
+            windows.extend(of_question);
         }
-        let texts: Vec<Encoded> = windows.iter().map(|(_, window)| encoded(window)).collect();
-        let logits = self.body.run(&texts, adapters, |hidden, context| {
+        let logits = self.window_logits(&windows, adapters)?;
+        let mut rest = windows.iter().zip(&logits);
+        let reading = |count| {
+            self.reading(
+                rest.by_ref()
+                    .take(count)
+                    .map(|(window, logits)| (window, &logits[..])),
+            )
+        };
+        Ok(counts.into_iter().map(reading).collect())
+    }
+
+    /// The logits of windows, with adapters: of every token that of a start and that of an end.
+    ///
+    /// # Errors
+    /// [`crate::Error::Adapter`] for adapters of another base, and errors of the device.
+    pub fn window_logits(
+        &self,
+        windows: &[PairWindow],
+        adapters: &AdapterStack,
+    ) -> Result<Vec<Vec<[f32; 2]>>> {
+        let texts: Vec<Encoded> = windows.iter().map(encoded).collect();
+        self.body.run(&texts, adapters, |hidden, context| {
             let logits = to_host(self.logits(hidden, context))?; // [t, 2]
+            let (logits, _) = logits.as_chunks::<LOGITS>();
             let rows = context.segments().iter();
-            Ok(rows
-                .map(|rows| logits[rows.start * LOGITS..rows.end * LOGITS].to_vec())
-                .collect())
-        })?;
-        let mut found = vec![Candidates::default(); questions.len()];
-        for ((i, window), logits) in windows.iter().zip(&logits) {
-            found[*i].add(window, logits, &self.options);
+            Ok(rows.map(|rows| logits[rows].to_vec()).collect())
+        })
+    }
+
+    /// The answers that the [logits](Self::window_logits) of all windows of one passage tell.
+    pub fn reading<'w>(
+        &self,
+        windows: impl IntoIterator<Item = (&'w PairWindow, &'w [[f32; 2]])>,
+    ) -> SpanReading {
+        let mut found = Candidates::default();
+        for (window, logits) in windows {
+            found.add(window, logits, &self.options);
         }
-        Ok(found
-            .into_iter()
-            .map(|candidates| candidates.reading(&self.options))
-            .collect())
+        found.reading(&self.options)
     }
 
     /// The head on the encoder's hidden states: the logits of a start and of an end.
@@ -369,11 +391,8 @@ struct Candidates {
 
 impl Candidates {
     /// Adds the best answers of a window, as the reference's `postprocess_qa_predictions` chooses them.
-    fn add(&mut self, window: &PairWindow, logits: &[f32], options: &SpanOptions) {
-        let (start, end) = (
-            |token: usize| logits[token * LOGITS],
-            |token: usize| logits[token * LOGITS + 1],
-        );
+    fn add(&mut self, window: &PairWindow, logits: &[[f32; LOGITS]], options: &SpanOptions) {
+        let (start, end) = (|token: usize| logits[token][0], |token: usize| logits[token][1]);
         let nothing = start(0) + end(0);
         self.no_answer = Some(self.no_answer.map_or(nothing, |lowest| lowest.min(nothing)));
         let passage = |token: &usize| window.spans[*token].is_some();

@@ -9,9 +9,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rusqlite::Connection;
 
-use super::prepare::heading_text;
 use crate::error::Result;
 use crate::index::lexical::{Language, LexicalEntry, LexicalIndex, LexicalOptions};
+use crate::store::sums::heading_text;
 use crate::store::{Passage, Store, WriterLock, meta, passages};
 
 /// Chunks that are read from the store at once.

@@ -7,10 +7,10 @@ use ragtune_core::Cancel;
 use ragtune_core::text::{Embedder, Role};
 
 use super::base::{Base, Space};
-use super::prepare::embedded_text;
 use super::report::EmbeddingReport;
 use crate::error::{Error, Result};
 use crate::index::Metric;
+use crate::store::sums::embedded_text;
 use crate::store::vectors::{self, TextHash};
 use crate::store::{Generation, NewDocument};
 

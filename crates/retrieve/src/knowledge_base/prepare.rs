@@ -4,10 +4,8 @@ use ragtune_core::text::{Document, Locator, Marker, Metadata, Span, Value};
 
 use crate::chunk::{ChunkSpan, Chunker};
 use crate::error::{Error, Result};
+use crate::store::sums::{self, text_hash};
 use crate::store::{NewChunk, NewDocument, SyncedFile};
-
-/// Between headings in the text that is embedded and indexed.
-const HEADING_SEPARATOR: &str = " > ";
 
 /// Divides a document.
 ///
@@ -54,32 +52,10 @@ pub(super) fn prepare(
     })
 }
 
-/// The headings above a passage as one text.
-pub(super) fn heading_text(headings: &[String]) -> String {
-    headings.join(HEADING_SEPARATOR)
-}
-
-/// The text that is embedded for a passage: its headings, a newline, and itself.
-pub(super) fn embedded_text(headings: &[String], text: &str) -> String {
-    match headings {
-        [] => text.to_owned(),
-        headings => format!("{}\n{text}", heading_text(headings)),
-    }
-}
-
-/// The hash by which the vector of a passage is found again.
-pub(super) fn text_hash(headings: &[String], text: &str) -> [u8; 32] {
-    *blake3::hash(embedded_text(headings, text).as_bytes()).as_bytes()
-}
-
 /// The hash of all that is stored of a document.
 pub(super) fn content_hash(document: &Document) -> Result<[u8; 32]> {
-    let about = serde_json::to_vec(&(&document.metadata, &document.markers, document.text.len()));
-    let about =
-        about.map_err(|error| Error::Core(ragtune_core::Error::external("the metadata's encoder", error)))?;
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(&about).update(document.text.as_bytes());
-    Ok(*hasher.finalize().as_bytes())
+    let external = |error| Error::Core(ragtune_core::Error::external("the metadata's encoder", error));
+    sums::content_hash(document).map_err(external)
 }
 
 /// JSON has no form for NaN and the infinities.

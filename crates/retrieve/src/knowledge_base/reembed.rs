@@ -10,11 +10,11 @@ use ragtune_core::text::{Embedder, Span};
 use super::base::{Base, Space};
 use super::ingest::{BATCH_TEXTS, embed_checked};
 use super::options::ReembedOptions;
-use super::prepare::embedded_text;
 use super::report::{EmbeddingReport, SyncEvent};
 use crate::error::Result;
 use crate::store::Generation;
 use crate::store::passages::read_text;
+use crate::store::sums::{embedded_text, text_hash};
 use crate::store::vectors::{self, wrong};
 
 /// Makes the vectors anew.
@@ -106,6 +106,12 @@ fn fill(
                 let text = read_text(connection, chunk.document, Span::new(chunk.start, chunk.end))?;
                 let text =
                     text.ok_or_else(|| wrong(format!("the text of chunk {} is incomplete", chunk.chunk)))?;
+                if text_hash(&chunk.headings, &text) != chunk.hash {
+                    return Err(wrong(format!(
+                        "the text of chunk {} is not what was stored",
+                        chunk.chunk
+                    )));
+                }
                 batch.push((chunk.chunk, embedded_text(&chunk.headings, &text), known));
             }
             Ok(batch)

@@ -13,6 +13,7 @@ use crate::fusion::{FusionMethod, RankedList};
 use crate::index::lexical::LexicalIndex;
 use crate::index::{Found, Metric, Plan, SlotSet};
 use crate::store::Passage;
+use crate::store::vectors::wrong;
 
 /// How often a search starts again because what it found was deleted meanwhile.
 const ATTEMPTS: usize = 8;
@@ -291,7 +292,12 @@ impl<'a> Search<'a> {
                 .iter()
                 .map(|(slot, _)| self.view.chunks.get(*slot as usize));
             keys.map(|key| match key {
-                Some(key) => Passage::find(connection, key.chunk),
+                Some(key) => match Passage::find(connection, key.chunk)? {
+                    Some(passage) if passage.key != *key => {
+                        Err(wrong(format!("chunk {} is not where it was stored", key.chunk)))
+                    }
+                    found => Ok(found),
+                },
                 None => Ok(None),
             })
             .collect::<rusqlite::Result<Vec<_>>>()

@@ -8,7 +8,8 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavio
 
 use super::header::{self, Found};
 use super::place::{Access, Place};
-use super::schema::{APPLICATION_ID, FORMAT, TABLES};
+use super::schema::{APPLICATION_ID, FORMAT, SUMS, TABLES, WITHOUT_SUMS};
+use super::sums;
 use crate::error::{Error, Result};
 
 /// How long a transaction waits for one of another process.
@@ -169,8 +170,10 @@ fn open_at(path: &Path, access: Access) -> rusqlite::Result<Connection> {
         // A process that was killed while it made the tables leaves a file with our marks and a journal that takes
         // them back, so the file alone does not tell.
         let format: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-        if format == 0 {
-            create(&connection)?;
+        match format {
+            0 => create(&connection)?,
+            1 => migrate(&connection)?,
+            _ => {}
         }
         // After the tables exist, so that the header in the file itself carries our marks.
         connection.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(()))?;
@@ -193,6 +196,13 @@ fn reader(path: &Path, access: Access) -> rusqlite::Result<Connection> {
         }
     };
     configure(&connection)?;
+    if access == Access::Still {
+        let format: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+        if format == 1 {
+            connection.pragma_update(None, "temp_store", "memory")?;
+            connection.execute_batch(WITHOUT_SUMS)?;
+        }
+    }
     connection.pragma_update(None, "query_only", true)?;
     Ok(connection)
 }
@@ -232,6 +242,19 @@ fn create(connection: &Connection) -> rusqlite::Result<()> {
     if format == 0 {
         transaction.execute_batch(TABLES)?;
         transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+        transaction.pragma_update(None, "user_version", FORMAT)?;
+    }
+    transaction.commit()
+}
+
+/// Brings a base of format 1 to the present one.
+fn migrate(connection: &Connection) -> rusqlite::Result<()> {
+    let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
+    let format: u32 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    // Another process may have done it between our look at the file and this transaction.
+    if format == 1 {
+        transaction.execute_batch(SUMS)?;
+        sums::add_to_all(&transaction)?;
         transaction.pragma_update(None, "user_version", FORMAT)?;
     }
     transaction.commit()

@@ -4,8 +4,9 @@ use ragtune_core::text::{Document, Locator, Marker, Span};
 use rusqlite::{Connection, OptionalExtension, Result, Row};
 
 use super::metadata;
-use super::passages::{json, read_text};
+use super::passages::{info, json, read_text};
 use super::schema::TEXT_PART_BYTES;
+use super::sums;
 use super::vectors::{self, TextHash, wrong};
 
 /// A file of a synced folder.
@@ -116,7 +117,8 @@ impl NewDocument {
             delete(connection, seq, old.key)?;
         }
         let sql = "INSERT INTO documents(id, folder, path, file_hash, loader, content_hash, chunker, bytes, metadata,
-            markers) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+            markers, sum) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
+        let metadata = metadata::to_json(&self.document.metadata)?;
         let file = self.file.as_ref();
         connection.prepare_cached(sql)?.execute((
             &self.document.id,
@@ -127,21 +129,25 @@ impl NewDocument {
             &self.content_hash,
             &self.chunker,
             self.document.text.len(),
-            metadata::to_json(&self.document.metadata)?,
+            &metadata,
             json(&self.document.markers)?,
+            sums::of_document(&self.document.id, &metadata),
         ))?;
         let key = connection.last_insert_rowid();
-        let mut insert =
-            connection.prepare_cached("INSERT INTO texts(document, start, part) VALUES (?1, ?2, ?3)")?;
+        let mut insert = connection
+            .prepare_cached("INSERT INTO texts(document, start, part, sum) VALUES (?1, ?2, ?3, ?4)")?;
         for (i, part) in self.document.text.as_bytes().chunks(TEXT_PART_BYTES).enumerate() {
-            insert.execute((key, i * TEXT_PART_BYTES, part))?;
+            let start = i * TEXT_PART_BYTES;
+            insert.execute((key, start, part, sums::of_part(key, start, part)))?;
         }
-        let sql = "INSERT INTO chunks(document, ordinal, start, end, locator, hash, seq)
-            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+        let sql = "INSERT INTO chunks(document, ordinal, start, end, locator, hash, seq, sum)
+            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
         let mut insert = connection.prepare_cached(sql)?;
-        for (ordinal, chunk) in self.chunks.iter().enumerate() {
+        for (ordinal, chunk) in (0u32..).zip(&self.chunks) {
             let Span { start, end } = chunk.span;
-            insert.execute((key, ordinal, start, end, json(&chunk.locator)?, &chunk.hash, seq))?;
+            let locator = json(&chunk.locator)?;
+            let sum = sums::of_chunk(key, ordinal, chunk.span, &locator, &chunk.hash);
+            insert.execute((key, ordinal, start, end, &locator, &chunk.hash, seq, sum))?;
             let id = connection.last_insert_rowid();
             if let Some((generation, vector_of)) = vectors {
                 let vector =
@@ -171,8 +177,24 @@ pub(crate) fn prune_tombstones(connection: &Connection, absorbed: i64, keep: usi
     super::meta::set(connection, "pruned", absorbed)
 }
 
-/// A whole document.
+/// A whole document, which is checked against its content hash.
 pub(crate) fn load(connection: &Connection, id: &str) -> Result<Option<Document>> {
+    let (Some(document), Some(stored)) = (
+        load_unchecked(connection, id)?,
+        StoredDocument::find(connection, id)?,
+    ) else {
+        return Ok(None);
+    };
+    // The id is covered by the sum that this checks.
+    info(connection, stored.key)?;
+    match sums::content_hash(&document) {
+        Ok(hash) if hash == stored.content_hash => Ok(Some(document)),
+        _ => Err(sums::changed(&format!("the document {id:?}"))),
+    }
+}
+
+/// A document as the database has it.
+pub(crate) fn load_unchecked(connection: &Connection, id: &str) -> Result<Option<Document>> {
     let sql = "SELECT key, bytes, metadata, markers FROM documents WHERE id = ?1";
     let row = connection.prepare_cached(sql)?.query_row([id], |row| {
         let metadata = metadata::read(row, 2)?;

@@ -59,7 +59,7 @@ pub(super) fn inspect(path: &Path) -> Result<Found> {
         return Err(foreign("a SQLite database of another application"));
     }
     match format {
-        FORMAT => Ok(Found::Ours),
+        1..=FORMAT => Ok(Found::Ours),
         0 => Err(Error::Damaged {
             path: path.to_owned(),
             reason: "its header names format 0".to_owned(),

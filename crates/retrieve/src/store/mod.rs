@@ -9,6 +9,7 @@ mod metadata;
 pub(crate) mod passages;
 mod place;
 mod schema;
+pub(crate) mod sums;
 pub(crate) mod vectors;
 
 pub(crate) use database::Store;

@@ -6,6 +6,7 @@ use rusqlite::{Connection, OptionalExtension, Result, Row};
 use super::documents::parse;
 use super::metadata;
 use super::schema::TEXT_PART_BYTES;
+use super::sums;
 use super::vectors::{TextHash, wrong};
 
 /// A chunk's place.
@@ -32,7 +33,7 @@ pub(crate) struct Passage {
     pub(crate) text: String,
 }
 
-const COLUMNS: &str = "id, document, ordinal, start, end, locator";
+const COLUMNS: &str = "id, document, ordinal, start, end, locator, hash, sum";
 
 impl Passage {
     fn read(connection: &Connection, row: &Row<'_>) -> Result<Self> {
@@ -42,13 +43,20 @@ impl Passage {
             ordinal: row.get(2)?,
         };
         let span = Span::new(row.get(3)?, row.get(4)?);
+        let hash: TextHash = row.get(6)?;
+        check_place(row, 7, key, span, row.get_ref(5)?.as_str()?, &hash)?;
         let text = read_text(connection, key.document, span)?;
+        let text =
+            text.ok_or_else(|| wrong(format!("chunk {} covers {span}, which its text lacks", key.chunk)))?;
+        let locator = locator(row, 5)?;
+        if sums::text_hash(&locator.headings, &text) != hash {
+            return Err(sums::changed(&format!("the text of chunk {}", key.chunk)));
+        }
         Ok(Self {
             key,
             span,
-            locator: locator(row, 5)?,
-            text: text
-                .ok_or_else(|| wrong(format!("chunk {} covers {span}, which its text lacks", key.chunk)))?,
+            locator,
+            text,
         })
     }
 
@@ -78,14 +86,37 @@ impl Passage {
     }
 }
 
-/// The text under a span of a document; `None` where the text ends before it or a character is cut.
+/// Checks a passage's place against its sum.
+fn check_place(
+    row: &Row<'_>,
+    column: usize,
+    key: ChunkKey,
+    span: Span,
+    locator: &str,
+    hash: &TextHash,
+) -> Result<()> {
+    let sum = sums::of_chunk(key.document, key.ordinal, span, locator, hash);
+    sums::check(row, column, &sum, || format!("the place of chunk {}", key.chunk))
+}
+
+/// The text under a span of a document; `None` where the text ends before it or a character is cut. The caller checks it
+/// against a hash.
 pub(crate) fn read_text(connection: &Connection, document: i64, span: Span) -> Result<Option<String>> {
+    read_parts(connection, document, span, |_, _, _| Ok(()))
+}
+
+/// Reads the text under a span from the parts that it touches, each of which `check` sees with its start and row.
+fn read_parts(
+    connection: &Connection,
+    document: i64,
+    span: Span,
+    check: impl Fn(usize, &[u8], &Row<'_>) -> Result<()>,
+) -> Result<Option<String>> {
     if span.start > span.end {
         return Ok(None);
     }
     let first = span.start / TEXT_PART_BYTES * TEXT_PART_BYTES;
-    let sql =
-        "SELECT start, part FROM texts WHERE document = ?1 AND start >= ?2 AND start < ?3 ORDER BY start";
+    let sql = "SELECT start, part, sum FROM texts WHERE document = ?1 AND start >= ?2 AND start < ?3 ORDER BY start";
     let mut statement = connection.prepare_cached(sql)?;
     let mut rows = statement.query((document, first, span.end))?;
     let mut bytes = Vec::with_capacity(span.len());
@@ -93,6 +124,7 @@ pub(crate) fn read_text(connection: &Connection, document: i64, span: Span) -> R
     while let Some(row) = rows.next()? {
         let start: usize = row.get(0)?;
         let part = row.get_ref(1)?.as_blob()?;
+        check(start, part, row)?;
         let from = at.checked_sub(start);
         let until = span.end.min(start + part.len());
         let Some(piece) = from.and_then(|from| part.get(from..until - start)) else {
@@ -107,12 +139,15 @@ pub(crate) fn read_text(connection: &Connection, document: i64, span: Span) -> R
     Ok(String::from_utf8(bytes).ok())
 }
 
-/// The text under a span of the document of this id.
+/// The text under a span of the document of this id, whose parts are checked.
 pub(crate) fn text_of(connection: &Connection, id: &str, span: Span) -> Result<Option<String>> {
     let mut statement = connection.prepare_cached("SELECT key, bytes FROM documents WHERE id = ?1")?;
     let row = statement.query_row([id], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, usize>(1)?)));
     match row.optional()? {
-        Some((key, bytes)) if span.end <= bytes => read_text(connection, key, span),
+        Some((key, bytes)) if span.end <= bytes => read_parts(connection, key, span, |start, part, row| {
+            let sum = sums::of_part(key, start, part);
+            sums::check(row, 2, &sum, || format!("the text of {id:?}"))
+        }),
         _ => Ok(None),
     }
 }
@@ -161,10 +196,16 @@ pub(crate) fn deleted_since(connection: &Connection, seq: i64) -> Result<Vec<i64
 
 /// Id and metadata of a document.
 pub(crate) fn info(connection: &Connection, document: i64) -> Result<DocumentInfo> {
-    let mut statement = connection.prepare_cached("SELECT id, metadata FROM documents WHERE key = ?1")?;
+    let mut statement =
+        connection.prepare_cached("SELECT id, metadata, sum FROM documents WHERE key = ?1")?;
     statement.query_row([document], |row| {
+        let id: String = row.get(0)?;
+        let sum = sums::of_document(&id, row.get_ref(1)?.as_str()?);
+        sums::check(row, 2, &sum, || {
+            format!("the id or metadata of the document {id:?} (if it is still known by that, remove it and add it again)")
+        })?;
         Ok(DocumentInfo {
-            id: row.get(0)?,
+            id,
             metadata: metadata::read(row, 1)?,
         })
     })
@@ -188,14 +229,23 @@ pub(crate) struct ListedChunk {
 
 /// The chunks of a document in their order.
 pub(crate) fn of_document(connection: &Connection, document: i64) -> Result<Vec<ListedChunk>> {
-    let sql = "SELECT ordinal, start, end, locator, hash FROM chunks WHERE document = ?1 ORDER BY ordinal";
+    let sql =
+        "SELECT ordinal, start, end, locator, hash, sum, id FROM chunks WHERE document = ?1 ORDER BY ordinal";
     let mut statement = connection.prepare_cached(sql)?;
     let rows = statement.query_map([document], |row| {
-        Ok(ListedChunk {
+        let key = ChunkKey {
+            chunk: row.get(6)?,
+            document,
             ordinal: row.get(0)?,
-            span: Span::new(row.get(1)?, row.get(2)?),
+        };
+        let span = Span::new(row.get(1)?, row.get(2)?);
+        let hash = row.get(4)?;
+        check_place(row, 5, key, span, row.get_ref(3)?.as_str()?, &hash)?;
+        Ok(ListedChunk {
+            ordinal: key.ordinal,
+            span,
             locator: locator(row, 3)?,
-            hash: row.get(4)?,
+            hash,
         })
     })?;
     rows.collect()

@@ -7,7 +7,7 @@
 /// `application_id` of the database ("RTkb").
 pub(super) const APPLICATION_ID: u32 = 0x5254_6b62;
 /// `user_version` of the database: the format that this version of the library writes.
-pub(super) const FORMAT: u32 = 1;
+pub(super) const FORMAT: u32 = 2;
 /// Bytes of text in one row of `texts`: a passage is read without reading the whole of a large document.
 pub(super) const TEXT_PART_BYTES: usize = 64 * 1024;
 
@@ -34,12 +34,14 @@ CREATE TABLE documents(
     bytes INTEGER NOT NULL,
     metadata TEXT NOT NULL,
     markers TEXT NOT NULL,
+    sum BLOB NOT NULL,
     UNIQUE(folder, path)
 ) STRICT;
 CREATE TABLE texts(
     document INTEGER NOT NULL REFERENCES documents(key) ON DELETE CASCADE,
     start INTEGER NOT NULL,
     part BLOB NOT NULL,
+    sum BLOB NOT NULL,
     UNIQUE(document, start)
 ) STRICT;
 CREATE TABLE chunks(
@@ -51,6 +53,7 @@ CREATE TABLE chunks(
     locator TEXT NOT NULL,
     hash BLOB NOT NULL,
     seq INTEGER NOT NULL,
+    sum BLOB NOT NULL,
     UNIQUE(document, ordinal)
 ) STRICT;
 CREATE INDEX chunks_by_hash ON chunks(hash);
@@ -74,4 +77,18 @@ CREATE TABLE tombstones(
 ) STRICT;
 CREATE INDEX tombstones_by_seq ON tombstones(seq);
 INSERT INTO meta VALUES ('seq', 0), ('pruned', 0);
+";
+
+/// The columns that format 2 added.
+pub(super) const SUMS: &str = "
+ALTER TABLE documents ADD COLUMN sum BLOB NOT NULL DEFAULT x'';
+ALTER TABLE texts ADD COLUMN sum BLOB NOT NULL DEFAULT x'';
+ALTER TABLE chunks ADD COLUMN sum BLOB NOT NULL DEFAULT x'';
+";
+
+/// Shows a base of format 1 that cannot be written to as one of format 2, with [`super::sums::NO_SUM`] for each sum.
+pub(super) const WITHOUT_SUMS: &str = "
+CREATE TEMP VIEW documents AS SELECT *, -1 AS sum FROM main.documents;
+CREATE TEMP VIEW texts AS SELECT *, -1 AS sum FROM main.texts;
+CREATE TEMP VIEW chunks AS SELECT *, -1 AS sum FROM main.chunks;
 ";

@@ -29,7 +29,7 @@ pub(crate) fn is_whole(bytes: &[u8]) -> bool {
     blake3::hash(components).as_bytes().starts_with(sum)
 }
 
-/// Reads a stored vector into `into`.
+/// Reads a stored vector into `into`, where it is as it was written.
 pub(crate) fn from_bytes(bytes: &[u8], dim: usize, into: &mut Vec<f32>) -> Result<()> {
     let expected = dim.saturating_mul(4).saturating_add(SUM_BYTES);
     if bytes.len() != expected {
@@ -37,6 +37,9 @@ pub(crate) fn from_bytes(bytes: &[u8], dim: usize, into: &mut Vec<f32>) -> Resul
             "a vector of {} bytes where {expected} are expected",
             bytes.len()
         )));
+    }
+    if !is_whole(bytes) {
+        return Err(wrong("a vector is not what was stored".to_owned()));
     }
     into.clear();
     let (components, _) = bytes[..bytes.len() - SUM_BYTES].as_chunks::<4>();
@@ -220,5 +223,8 @@ mod tests {
         from_bytes(&bytes, 3, &mut vector).unwrap();
         assert_eq!(vector, [1.0, -2.5, 3.0]);
         assert!(from_bytes(&bytes, 4, &mut vector).is_err() && !is_whole(&[]));
+        let mut changed = bytes.clone();
+        changed[1] ^= 4;
+        assert!(from_bytes(&changed, 3, &mut vector).is_err());
     }
 }

@@ -41,24 +41,28 @@ pub(super) fn check(base: &Base) -> Result<CheckReport> {
         check_vectors(connection, &mut report)?;
         meta::seq(connection)
     })?;
-    let view = match base.view() {
-        Ok(view) => view,
-        // The searches say the same.
+    // What searches are kept from by damage is a line of the report too.
+    match check_searches(base, seq, &mut report) {
         Err(Error::Damaged { reason, .. }) => {
             report.problems.push(format!("it cannot be searched: {reason}"));
-            return Ok(report);
+            Ok(report)
         }
-        Err(error) => return Err(error),
-    };
+        searched => searched.map(|()| report),
+    }
+}
+
+/// What searches see against what the store has.
+fn check_searches(base: &Base, seq: i64, report: &mut CheckReport) -> Result<()> {
+    let view = base.view()?;
     if view.seq == seq && view.chunks.len() != report.chunks {
         let problem = format!("searches see {} chunks of {}", view.chunks.len(), report.chunks);
         report.problems.push(problem);
     }
     // A view that grew with the base must equal one that is made at once.
     let afresh = base.read_view(None)?;
-    check_index(base, &afresh, &mut report)?;
+    check_index(base, &afresh, report)?;
     if view.seq == afresh.seq && report.is_whole() {
-        check_index(base, &view, &mut report)?;
+        check_index(base, &view, report)?;
     }
     if view.seq == afresh.seq && view.chunks != afresh.chunks {
         report
@@ -82,7 +86,7 @@ pub(super) fn check(base: &Base) -> Result<CheckReport> {
             }
         }
     }
-    Ok(report)
+    Ok(())
 }
 
 /// The vector that searches compare for each chunk against the one in the store.

@@ -270,7 +270,10 @@ fn store_error(path: &Path, error: rusqlite::Error) -> Error {
         },
         _ if is_wrong_content(&error) => Error::Damaged {
             path,
-            reason: error.to_string(),
+            reason: match error {
+                rusqlite::Error::FromSqlConversionFailure(.., reason) => reason.to_string(),
+                error => error.to_string(),
+            },
         },
         _ => Error::Store {
             path,

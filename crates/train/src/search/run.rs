@@ -16,7 +16,7 @@ use super::report::SearchReport;
 use super::trial::{Failure, Rung, Trial};
 use crate::error::{Error, Result};
 use crate::objective::Scores;
-use crate::trainer::Control;
+use crate::trainer::{Control, Told, Watch};
 
 /// Which scores are better.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,10 +35,16 @@ pub struct Search<'a> {
     halving: Option<Halving>,
     score: Option<(String, Goal)>,
     data: String,
-    folder: Option<PathBuf>,
-    resume: bool,
-    control: Control,
-    observer: Box<dyn FnMut(&SearchEvent<'_>) + 'a>,
+    watch: Watch<'a, Searching>,
+}
+
+/// What a search tells.
+struct Searching;
+
+impl Told for Searching {
+    type Event<'e> = SearchEvent<'e>;
+    const NAME: &'static str = "the search";
+    const TRACE: &'static str = "a search";
 }
 
 impl<'a> Search<'a> {
@@ -50,10 +56,7 @@ impl<'a> Search<'a> {
             halving: None,
             score: None,
             data: String::new(),
-            folder: None,
-            resume: false,
-            control: Control::new(),
-            observer: Box::new(|_| {}),
+            watch: Watch::new(),
         }
     }
 
@@ -83,28 +86,28 @@ impl<'a> Search<'a> {
     /// of trials that were given up or beaten are removed; those of failed ones stay.
     #[must_use]
     pub fn with_folder(mut self, folder: impl Into<PathBuf>) -> Self {
-        self.folder = Some(folder.into());
+        self.watch.folder = Some(folder.into());
         self
     }
 
     /// Goes on with the search in the folder, if there is one.
     #[must_use]
     pub fn with_resume(mut self, resume: bool) -> Self {
-        self.resume = resume;
+        self.watch.resume = resume;
         self
     }
 
     /// Pauses and ends the search from elsewhere.
     #[must_use]
     pub fn with_control(mut self, control: Control) -> Self {
-        self.control = control;
+        self.watch.control = control;
         self
     }
 
     /// Hears of every part of every trial.
     #[must_use]
     pub fn with_observer(mut self, observer: impl FnMut(&SearchEvent<'_>) + 'a) -> Self {
-        self.observer = Box::new(observer);
+        self.watch.observer = Box::new(observer);
         self
     }
 
@@ -128,7 +131,7 @@ impl<'a> Search<'a> {
         };
         let legs = (0..shares.len()).map(|rung| kept(&self, rung)).sum();
         let done = trials.iter().map(|trial| trial.rungs.len()).sum();
-        self.tell(&SearchEvent::Started {
+        self.watch.tell(&SearchEvent::Started {
             trials: trials.len(),
             done,
             legs,
@@ -142,7 +145,7 @@ impl<'a> Search<'a> {
                 if trial.rungs.len() > rung || trial.failure.is_some() {
                     continue;
                 }
-                if !self.control.proceeds() || !self.advance(trial, share, &mut advance)? {
+                if !self.watch.control.proceeds() || !self.advance(trial, share, &mut advance)? {
                     open = Some(unfinished(&trials, &running, rung));
                     break 'rungs;
                 }
@@ -150,7 +153,7 @@ impl<'a> Search<'a> {
                     journal.save(&trials)?;
                 }
                 goal = self.goal(&trials);
-                self.tell(&SearchEvent::Advanced {
+                self.watch.tell(&SearchEvent::Advanced {
                     trial: &trials[index],
                 });
                 if rung + 1 == shares.len() {
@@ -162,7 +165,7 @@ impl<'a> Search<'a> {
             let keeps = if last { 1 } else { kept(&self, rung + 1) };
             let given_up = going_on.split_off(keeps.min(going_on.len()));
             let numbers = |of: &[usize]| of.iter().map(|index| trials[*index].number).collect::<Vec<_>>();
-            self.tell(&SearchEvent::Compared {
+            self.watch.tell(&SearchEvent::Compared {
                 rung,
                 kept: &numbers(&going_on),
                 given_up: &numbers(&given_up),
@@ -187,14 +190,18 @@ impl<'a> Search<'a> {
         share: f64,
         advance: &mut impl FnMut(&Leg<'_>) -> std::result::Result<Reached, E>,
     ) -> Result<bool> {
-        self.tell(&SearchEvent::Advancing { trial, share });
+        self.watch.tell(&SearchEvent::Advancing { trial, share });
         let leg = Leg {
             trial: trial.number,
             point: &trial.point,
             share,
             from: trial.rungs.last().map_or(0.0, |rung| rung.share),
-            folder: self.folder.as_ref().map(|folder| folder_of(folder, trial.number)),
-            control: self.control.clone(),
+            folder: self
+                .watch
+                .folder
+                .as_ref()
+                .map(|folder| folder_of(folder, trial.number)),
+            control: self.watch.control.clone(),
         };
         let started = Instant::now();
         let reached = advance(&leg);
@@ -234,7 +241,7 @@ impl<'a> Search<'a> {
             return Ok(vec![1.0]);
         };
         let shares = halving.shares(self.candidates.len())?;
-        if shares.len() > 1 && self.folder.is_none() {
+        if shares.len() > 1 && self.watch.folder.is_none() {
             let reason = "trials go on from their saved states; name a folder for them";
             return Err(Error::invalid("halving", reason));
         }
@@ -242,14 +249,8 @@ impl<'a> Search<'a> {
     }
 
     fn journal(&self, shares: &[f64]) -> Result<Option<Journal>> {
-        let Some(folder) = &self.folder else {
-            return match self.resume {
-                true => Err(Error::invalid(
-                    "resume",
-                    "the search has no folder to go on from; name it",
-                )),
-                false => Ok(None),
-            };
+        let Some(folder) = self.watch.folder()? else {
+            return Ok(None);
         };
         let score = self
             .score
@@ -272,11 +273,8 @@ impl<'a> Search<'a> {
             .map(|(index, point)| Trial::new(index + 1, point.clone()))
             .collect();
         match journal {
-            Some(journal) if journal.is_used() && !self.resume => {
-                return Err(Error::invalid(
-                    "folder",
-                    "it has a search; go on with it (`with_resume(true)`), or name another folder",
-                ));
+            Some(journal) if journal.is_used() && !self.watch.resume => {
+                return Err(Watch::<Searching>::used());
             }
             Some(journal) if journal.is_used() => {
                 journal.load(&mut trials, shares, |scores| self.score(scores))?;
@@ -322,14 +320,10 @@ impl<'a> Search<'a> {
     }
 
     fn remove(&self, trial: &Trial) {
-        if let Some(folder) = &self.folder {
+        if let Some(folder) = &self.watch.folder {
             // A state that cannot be removed takes room and does no harm.
             let _ = fs::remove_dir_all(folder_of(folder, trial.number));
         }
-    }
-
-    fn tell(&mut self, event: &SearchEvent<'_>) {
-        (self.observer)(event);
     }
 }
 

@@ -10,6 +10,7 @@ mod options;
 mod run;
 mod state;
 mod store;
+mod watch;
 
 pub use control::Control;
 pub use event::TrainEvent;
@@ -19,3 +20,4 @@ pub use lock::FolderLock;
 pub use options::{Duration, TrainOptions};
 pub use run::{Outcome, TrainReport, Trainer};
 pub(crate) use store::{differences, reread};
+pub(crate) use watch::{Told, Watch};

@@ -17,6 +17,7 @@ use super::named::named;
 use super::options::{Duration, TrainOptions};
 use super::state::State;
 use super::store::Store;
+use super::watch::{Told, Watch};
 use crate::batch::{BatchPlan, Purpose, Random};
 use crate::data::Origin;
 use crate::error::{Error, Result};
@@ -57,11 +58,17 @@ pub struct Trainer<'a, O: Objective> {
     train: &'a [O::Example],
     valid: &'a [O::Example],
     options: TrainOptions,
-    folder: Option<PathBuf>,
-    resume: bool,
     share: f64,
-    control: Control,
-    observer: Box<dyn FnMut(&TrainEvent<'_>) + 'a>,
+    watch: Watch<'a, Training>,
+}
+
+/// What a trainer tells.
+struct Training;
+
+impl Told for Training {
+    type Event<'e> = TrainEvent<'e>;
+    const NAME: &'static str = "the run";
+    const TRACE: &'static str = "the state of a run";
 }
 
 /// How a run ended.
@@ -103,11 +110,8 @@ impl<'a, O: Objective> Trainer<'a, O> {
             train,
             valid: &[],
             options,
-            folder: None,
-            resume: false,
             share: 1.0,
-            control: Control::new(),
-            observer: Box::new(|_| {}),
+            watch: Watch::new(),
         }
     }
 
@@ -121,14 +125,14 @@ impl<'a, O: Objective> Trainer<'a, O> {
     /// Where the run's states are saved; without it the run cannot go on after an end.
     #[must_use]
     pub fn with_folder(mut self, folder: impl Into<PathBuf>) -> Self {
-        self.folder = Some(folder.into());
+        self.watch.folder = Some(folder.into());
         self
     }
 
     /// Goes on from the last state in the folder, if there is one.
     #[must_use]
     pub fn with_resume(mut self, resume: bool) -> Self {
-        self.resume = resume;
+        self.watch.resume = resume;
         self
     }
 
@@ -144,14 +148,14 @@ impl<'a, O: Objective> Trainer<'a, O> {
     /// Pauses and ends the run from elsewhere.
     #[must_use]
     pub fn with_control(mut self, control: Control) -> Self {
-        self.control = control;
+        self.watch.control = control;
         self
     }
 
     /// Hears of every step, evaluation and saved state.
     #[must_use]
     pub fn with_observer(mut self, observer: impl FnMut(&TrainEvent<'_>) + 'a) -> Self {
-        self.observer = Box::new(observer);
+        self.watch.observer = Box::new(observer);
         self
     }
 
@@ -178,7 +182,7 @@ impl<'a, O: Objective> Trainer<'a, O> {
         }
         let store = self.store(tuning, trainable)?;
         let mut state = self.begin(store.as_ref(), trainable)?;
-        self.tell(&TrainEvent::Started {
+        self.watch.tell(&TrainEvent::Started {
             done: state.done(),
             steps: course.steps,
             examples: self.train.len(),
@@ -188,7 +192,7 @@ impl<'a, O: Objective> Trainer<'a, O> {
         let mut outcome = Outcome::Finished;
         // A run that was stopped stays so when it is asked to go on.
         while state.done() < until && !self.stops(&state) {
-            if !self.control.proceeds() {
+            if !self.watch.control.proceeds() {
                 outcome = Outcome::Cancelled;
                 break;
             }
@@ -221,7 +225,7 @@ impl<'a, O: Objective> Trainer<'a, O> {
                 gradient_norm: norm,
                 tokens,
             };
-            self.tell(&TrainEvent::Stepped {
+            self.watch.tell(&TrainEvent::Stepped {
                 step: &step,
                 steps: course.steps,
             });
@@ -275,7 +279,7 @@ impl<'a, O: Objective> Trainer<'a, O> {
             step: state.done(),
             scores,
         };
-        self.tell(&TrainEvent::Evaluated {
+        self.watch.tell(&TrainEvent::Evaluated {
             evaluation: &evaluation,
             best,
         });
@@ -297,14 +301,8 @@ impl<'a, O: Objective> Trainer<'a, O> {
     }
 
     fn store(&self, tuning: &Tuning, trainable: &Trainable) -> Result<Option<Store>> {
-        let Some(folder) = &self.folder else {
-            return match self.resume {
-                true => Err(Error::invalid(
-                    "resume",
-                    "the run has no folder to go on from; name it",
-                )),
-                false => Ok(None),
-            };
+        let Some(folder) = self.watch.folder()? else {
+            return Ok(None);
         };
         // How many weights learn how fast, which a head's own rate changes.
         let mut rates: BTreeMap<String, usize> = BTreeMap::new();
@@ -326,21 +324,18 @@ impl<'a, O: Objective> Trainer<'a, O> {
     fn begin(&self, store: Option<&Store>, trainable: &mut Trainable) -> Result<State> {
         let new = |trainable: &Trainable| State::new(AdamW::new(self.options.adamw, trainable.parameters()));
         match store {
-            Some(store) if self.resume => {
+            Some(store) if self.watch.resume => {
                 let loaded = store.load(trainable, self.options.adamw)?;
                 Ok(loaded.unwrap_or_else(|| new(trainable)))
             }
-            Some(store) if store.is_used()? => Err(Error::invalid(
-                "folder",
-                "it has the state of a run; go on with it (`with_resume(true)`), or name another folder",
-            )),
+            Some(store) if store.is_used()? => Err(Watch::<Training>::used()),
             _ => Ok(new(trainable)),
         }
     }
 
     fn save(&mut self, store: &Store, state: &State, trainable: &Trainable) -> Result<()> {
         let path = store.save(state, trainable)?;
-        self.tell(&TrainEvent::Saved {
+        self.watch.tell(&TrainEvent::Saved {
             path: &path,
             step: state.done(),
         });
@@ -383,10 +378,6 @@ impl<'a, O: Objective> Trainer<'a, O> {
             Some(kept) if self.options.keep_best && !here.beats(kept.first()) => kept,
             _ => here,
         }))
-    }
-
-    fn tell(&mut self, event: &TrainEvent<'_>) {
-        (self.observer)(event);
     }
 
     fn not_finite(
@@ -491,7 +482,7 @@ impl Course {
             let reason = format!("{}; it is from above 0 to 1", trainer.share);
             return Err(Error::invalid("share", reason));
         }
-        if trainer.share < 1.0 && trainer.folder.is_none() {
+        if trainer.share < 1.0 && trainer.watch.folder.is_none() {
             let reason = "a part of a run goes on from its state later; name a folder for it";
             return Err(Error::invalid("share", reason));
         }

@@ -3,10 +3,12 @@
 #![cfg(all(feature = "cpu", feature = "testing"))]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that meets them fails")]
 
-use std::collections::BTreeMap;
+mod beside;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use beside::{Expected, assert_within, by_text, encoder, fixtures, stack};
 use ragtune_core::Error;
 use ragtune_core::adapters::{AdapterBase, AdapterError, AdapterSet, AdapterStack};
 use ragtune_core::device;
@@ -14,16 +16,9 @@ use ragtune_core::models::layered::{Layered, Tokens};
 use ragtune_core::models::{CausalLm, EncoderModel, LoadOptions, SequenceClassifier};
 use ragtune_core::nn::{Context, Segments};
 use ragtune_core::weights::{Checkpoint, FloatType, ModelFiles, Precision};
-use serde::Deserialize;
 use serde_json::Value;
 
 const TOLERANCE: f32 = 1e-4;
-
-#[derive(Deserialize)]
-struct Expected {
-    texts: Vec<Vec<u32>>,
-    bases: BTreeMap<String, String>,
-}
 
 enum Model {
     Lm(Box<CausalLm>),
@@ -31,16 +26,12 @@ enum Model {
     Classifier(Box<SequenceClassifier>),
 }
 
-fn fixtures() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures")
-}
-
 fn folder(case: &str) -> PathBuf {
     fixtures().join("bottlenecks").join(case)
 }
 
 fn expected() -> Expected {
-    serde_json::from_slice(&std::fs::read(folder("expected.json")).unwrap()).unwrap()
+    beside::expected("bottlenecks")
 }
 
 fn lm(name: &str) -> CausalLm {
@@ -53,15 +44,12 @@ impl Model {
         if base.starts_with("decoder") {
             return Self::Lm(Box::new(CausalLm::load(path, &device::cpu()).unwrap()));
         }
-        let files = ModelFiles::folder(path).unwrap();
         if case.ends_with("classifier") {
+            let files = ModelFiles::folder(path).unwrap();
             let model = SequenceClassifier::from_files(&files, &device::cpu()).unwrap();
             return Self::Classifier(Box::new(model));
         }
-        let config = EncoderModel::config(&files).unwrap();
-        let checkpoint = files.checkpoint().unwrap();
-        let loaded = checkpoint.load(&device::cpu(), |loader| EncoderModel::load(&config, loader));
-        Self::Encoder(Arc::new(loaded.unwrap().0))
+        Self::Encoder(Arc::new(encoder(base)))
     }
 
     fn adapter(&self, folder: &Path) -> Result<AdapterSet, Error> {
@@ -89,34 +77,20 @@ impl Model {
                 (model.logits(&hidden, &context), true)
             }
         };
-        let [_, width] = rows.dims();
-        let rows = rows.into_data().try_into_vec::<f32>().unwrap();
-        let part = |(text, range): (usize, std::ops::Range<usize>)| match per_text {
-            true => rows[text * width..(text + 1) * width].to_vec(),
-            false => rows[range.start * width..range.end * width].to_vec(),
-        };
-        segments.iter().enumerate().map(part).collect()
+        match per_text {
+            true => by_text(rows, &Segments::from_lengths(vec![1; texts.len()])),
+            false => by_text(rows, &segments),
+        }
     }
-}
-
-fn stack(set: &Arc<AdapterSet>) -> AdapterStack {
-    AdapterStack::base().with(Arc::clone(set), 1.0)
 }
 
 fn assert_close(found: &[f32], expected: &[f32], what: &str) {
-    assert_eq!(found.len(), expected.len(), "{what}");
-    for (i, (found, expected)) in found.iter().zip(expected).enumerate() {
-        let far = (found - expected).abs() / expected.abs().max(1.0);
-        assert!(
-            far <= TOLERANCE,
-            "{what}: component {i} is {found}, not {expected} ({far})"
-        );
-    }
+    assert_within(TOLERANCE, found, expected, what);
 }
 
 #[test]
 fn every_adapter_computes_what_the_library_computes_and_is_written_as_it_was() {
-    let Expected { texts, bases } = expected();
+    let Expected { texts, bases, .. } = expected();
     let reference = Checkpoint::open(folder("expected.safetensors")).unwrap();
     let kept = std::env::var_os("RAGTUNE_BOTTLENECKS_OUT").map(PathBuf::from);
     for (case, base) in &bases {

@@ -3,12 +3,13 @@
 #![cfg(all(feature = "cpu", feature = "testing"))]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that meets them fails")]
 
+mod beside;
 mod everything;
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
+use beside::{Expected, assert_within, by_text, fixtures, stack};
 use everything::everything;
 use ragtune_core::Error;
 use ragtune_core::adapters::{AdapterBase, AdapterError, AdapterSet, AdapterStack, EmbeddingChange};
@@ -17,31 +18,15 @@ use ragtune_core::models::layered::{Layered, Tokens};
 use ragtune_core::models::{Decoder, EncoderModel};
 use ragtune_core::nn::{Context, Segments};
 use ragtune_core::weights::{Checkpoint, ModelFiles};
-use serde::Deserialize;
 
 const TOLERANCE: f32 = 1e-5;
 
-#[derive(Deserialize)]
-struct Expected {
-    texts: Vec<Vec<u32>>,
-    bases: BTreeMap<String, String>,
-}
-
-fn fixtures() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures")
-}
-
 fn expected() -> Expected {
-    let path = fixtures().join("encoder_adapters/expected.json");
-    serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
+    beside::expected("encoder_adapters")
 }
 
 fn encoder(base: &str) -> EncoderModel {
-    let files = ModelFiles::folder(fixtures().join("encoders").join(base)).unwrap();
-    let config = EncoderModel::config(&files).unwrap();
-    let checkpoint = files.checkpoint().unwrap();
-    let loaded = checkpoint.load(&device::cpu(), |loader| EncoderModel::load(&config, loader));
-    loaded.unwrap().0
+    beside::encoder(Path::new("encoders").join(base))
 }
 
 /// The hidden states of texts in one batch, each with its adapters.
@@ -49,30 +34,16 @@ fn hidden(model: &EncoderModel, texts: &[Vec<u32>], stacks: Vec<AdapterStack>) -
     let segments = Segments::from_lengths(texts.iter().map(Vec::len));
     let context = Context::new(segments.clone()).with_adapters(stacks);
     let states = model.forward(&texts.concat(), &[], &context).unwrap();
-    let [_, h] = states.dims();
-    let states = states.into_data().try_into_vec::<f32>().unwrap();
-    let rows = |range: std::ops::Range<usize>| states[range.start * h..range.end * h].to_vec();
-    segments.iter().map(rows).collect()
+    by_text(states, &segments)
 }
 
 fn assert_close(found: &[f32], expected: &[f32], what: &str) {
-    assert_eq!(found.len(), expected.len(), "{what}");
-    for (i, (found, expected)) in found.iter().zip(expected).enumerate() {
-        let far = (found - expected).abs() / expected.abs().max(1.0);
-        assert!(
-            far <= TOLERANCE,
-            "{what}: component {i} is {found}, not {expected} ({far})"
-        );
-    }
-}
-
-fn stack(set: &Arc<AdapterSet>) -> AdapterStack {
-    AdapterStack::base().with(Arc::clone(set), 1.0)
+    assert_within(TOLERANCE, found, expected, what);
 }
 
 #[test]
 fn adapters_beside_encoders_equal_peft() {
-    let Expected { texts, bases } = expected();
+    let Expected { texts, bases, .. } = expected();
     let reference = Checkpoint::open(fixtures().join("encoder_adapters/expected.safetensors")).unwrap();
     let bare = bases.iter().filter(|(case, _)| !case.contains("classifier"));
     assert_eq!(bare.clone().count(), 6);

@@ -2,70 +2,46 @@
 #![cfg(all(feature = "cpu", feature = "testing"))]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that meets them fails")]
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+mod beside;
+
+use std::path::PathBuf;
 use std::sync::Arc;
 
+use beside::{Expected, assert_within, by_text, encoder, fixtures, stack};
 use ragtune_core::Error;
 use ragtune_core::adapters::{AdapterBase, AdapterError, AdapterSet, AdapterStack};
 use ragtune_core::device;
 use ragtune_core::generation::{LocalGenerator, perplexity};
+use ragtune_core::models::CausalLm;
 use ragtune_core::models::layered::{Layered, Tokens};
-use ragtune_core::models::{CausalLm, EncoderModel};
 use ragtune_core::nn::{Context, Segments};
 use ragtune_core::text::{GenerateEvent, GenerateOptions, Generator};
 use ragtune_core::weights::{Checkpoint, ModelFiles};
-use serde::Deserialize;
 use serde_json::Value;
 
 const TOLERANCE: f32 = 1e-4;
 
-#[derive(Deserialize)]
-struct Expected {
-    texts: Vec<Vec<u32>>,
-    bases: BTreeMap<String, String>,
-    continued: BTreeMap<String, Vec<u32>>,
-}
-
 fn folder(case: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/fixtures/prompts")
-        .join(case)
+    fixtures().join("prompts").join(case)
 }
 
 fn expected() -> Expected {
-    serde_json::from_slice(&std::fs::read(folder("expected.json")).unwrap()).unwrap()
+    beside::expected("prompts")
 }
 
 fn base(name: &str) -> Arc<CausalLm> {
     Arc::new(CausalLm::load(folder("../decoder").join(name), &device::cpu()).unwrap())
 }
 
-fn stack(set: &Arc<AdapterSet>) -> AdapterStack {
-    AdapterStack::base().with(Arc::clone(set), 1.0)
-}
-
 fn logits(lm: &CausalLm, texts: &[Vec<u32>], stacks: Vec<AdapterStack>) -> Vec<Vec<f32>> {
     let segments = Segments::from_lengths(texts.iter().map(Vec::len));
     let context = Context::new(segments.clone()).with_adapters(stacks);
     let logits = lm.logits(&texts.concat(), &context).unwrap();
-    let [_, v] = logits.dims();
-    let rows = logits.into_data().try_into_vec::<f32>().unwrap();
-    segments
-        .iter()
-        .map(|range| rows[range.start * v..range.end * v].to_vec())
-        .collect()
+    by_text(logits, &segments)
 }
 
 fn assert_close(found: &[f32], expected: &[f32], what: &str) {
-    assert_eq!(found.len(), expected.len(), "{what}");
-    for (i, (found, expected)) in found.iter().zip(expected).enumerate() {
-        let far = (found - expected).abs() / expected.abs().max(1.0);
-        assert!(
-            far <= TOLERANCE,
-            "{what}: component {i} is {found}, not {expected} ({far})"
-        );
-    }
+    assert_within(TOLERANCE, found, expected, what);
 }
 
 #[test]
@@ -249,12 +225,7 @@ fn what_does_not_fit_is_refused_by_name() {
         assert!(text.contains(says), "{field}: {text}");
     }
     // Beside an encoder, with a share of a weight, folded in, beside other weights in one folder, with too little room.
-    let files = ModelFiles::folder(folder("../encoders/models/bert")).unwrap();
-    let config = EncoderModel::config(&files).unwrap();
-    let checkpoint = files.checkpoint().unwrap();
-    let (encoder, _) = checkpoint
-        .load(&device::cpu(), |loader| EncoderModel::load(&config, loader))
-        .unwrap();
+    let encoder = encoder("encoders/models/bert");
     let text = message(AdapterSet::load(folder("llama"), &encoder).unwrap_err());
     assert!(text.contains("language models"), "{text}");
     let set = Arc::new(AdapterSet::load(folder("llama"), &lm).unwrap());

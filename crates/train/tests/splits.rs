@@ -173,6 +173,41 @@ fn a_named_field_divides() {
 }
 
 #[test]
+fn folds_keep_a_field_together_and_classes_in_proportion() {
+    // Twelve authors of five texts each; four of them write of class b alone.
+    let set: Dataset<Labelled> = (0..60)
+        .map(|i| Labelled::new(i.to_string(), if i / 5 % 3 == 0 { "b" } else { "a" }))
+        .collect();
+    let author =
+        |record: &Record<Labelled>| Some((record.value.text.parse::<usize>().unwrap() / 5).to_string());
+    for seed in 0..5 {
+        let folds = set.folds_by(4, seed, author).unwrap();
+        let mut seen = Vec::new();
+        for part in 0..folds.len() {
+            let (train, test) = folds.divide(&set, part).unwrap();
+            assert_eq!((train.len(), test.len()), (45, 15));
+            assert_eq!(test.values().filter(|value| value.labels == ["b"]).count(), 5);
+            for held_out in &test.records {
+                assert!(train.records.iter().all(|left| author(left) != author(held_out)));
+            }
+            seen.extend(folds.parts()[part].iter().copied());
+        }
+        seen.sort_unstable();
+        assert_eq!(seen, (0..60).collect::<Vec<_>>());
+    }
+    let error = set.folds_by(13, 0, author).unwrap_err();
+    assert!(error.to_string().contains("13 parts of 12 groups"), "{error}");
+    // Where every author has a class of their own, each part still has one.
+    let own: Dataset<Labelled> = (0..8)
+        .map(|i| Labelled::new(i.to_string(), (i / 2).to_string()))
+        .collect();
+    let pair =
+        |record: &Record<Labelled>| Some((record.value.text.parse::<usize>().unwrap() / 2).to_string());
+    let folds = own.folds_by(4, 1, pair).unwrap();
+    assert!(folds.parts().iter().all(|part| part.len() == 2), "{folds:?}");
+}
+
+#[test]
 fn what_cannot_be_divided() {
     let set = labelled(&[0, 1, 2]);
     for fraction in [0.0, 1.0, -1.0, f64::NAN] {

@@ -74,6 +74,14 @@ impl Args {
                 }
             }
         }
+        if self.split_by.is_some() && self.folds.is_none() && (self.valid.is_some() || self.no_valid) {
+            let other = if self.no_valid { "no-valid" } else { "valid" };
+            return Err(format!(
+                "--split-by says how --data is divided, and with --{other} it is not; leave one of them out, or divide it \
+                 by --folds"
+            )
+            .into());
+        }
         if self.dpo_loss == Some(DpoLoss::Ipo) && self.label_smoothing.is_some() {
             return Err("--label-smoothing belongs to --dpo-loss sigmoid; ipo has none".into());
         }

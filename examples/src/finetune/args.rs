@@ -23,6 +23,7 @@ use super::choices::{ClassWeighting, DpoLoss, Method, SearchSize, TargetNames, T
   finetune --model models/smollm2-135m-instruct --task sft --data alpaca.json --method lora --out runs/style
   finetune --model models/stories260K --task pretrain --data shakespeare.txt --method full --epochs 3 --out runs/will
   finetune --model models/all-minilm-l6-v2 --task classify --data train.csv --test test.csv --method full --out runs/intents
+  finetune --model models/smollm2-135m --task classify --data train.csv --method lora --out runs/intents-by-decoder
   finetune --model models/all-minilm-l6-v2 --task embed --data pairs.jsonl --method full --out runs/search
   finetune ... --plan          how much memory the run takes, without running
   finetune ... --resume        go on where a run ended, however it ended
@@ -53,8 +54,8 @@ pub struct Args {
     #[arg(long, conflicts_with = "valid")]
     pub no_valid: bool,
     /// Examples with the same value of this column, such as an author or a day, are on one side where a part of --data is
-    /// held out
-    #[arg(long, value_name = "FIELD", conflicts_with_all = ["valid", "no_valid", "folds"])]
+    /// held out, and in one part of --folds
+    #[arg(long, value_name = "FIELD")]
     pub split_by: Option<String>,
     /// The examples to measure the result on
     #[arg(long, value_name = "FILE")]
@@ -129,6 +130,9 @@ pub struct Args {
     /// adapter: bottlenecks behind attention too
     #[arg(long)]
     pub behind_attention: bool,
+    /// Whether the head that the task adds reads what a decoder makes of the last token, once the model is loaded.
+    #[arg(skip)]
+    pub reads_last_token: bool,
     /// prompt: rows before each text
     #[arg(long, default_value_t = 20, value_name = "N")]
     pub virtual_tokens: usize,
@@ -159,7 +163,8 @@ pub struct Args {
     /// Highest learning rate [default: by method]
     #[arg(long, value_name = "RATE")]
     pub lr: Option<f64>,
-    /// Highest learning rate of the head that the task adds [default: 1e-2 for classes, else as --lr]
+    /// Highest learning rate of the head that the task adds [default: 1e-2 for classes on an encoder, 5e-4 on a decoder, else
+    /// as --lr]
     #[arg(long, value_name = "RATE")]
     pub head_lr: Option<f64>,
     /// Share of the steps in which the rate rises

@@ -23,7 +23,7 @@ pub enum Task {
     Pretrain,
     /// A language model: better answers over worse ones
     Dpo,
-    /// An encoder: the class or classes of a text
+    /// An encoder or a language model: the class or classes of a text
     Classify,
     /// An encoder: tags of words, such as names
     Tag,
@@ -31,7 +31,7 @@ pub enum Task {
     Qa,
     /// A sentence encoder: texts that belong together
     Embed,
-    /// An encoder: how well a passage answers a question
+    /// An encoder or a language model: how well a passage answers a question
     Rerank,
 }
 

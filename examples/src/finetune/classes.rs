@@ -3,8 +3,12 @@
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::fs;
+use std::path::Path;
+use std::sync::Arc;
 
-use ragtune::train::data::{Dataset, LabelMap, Labelled};
+use ragtune::train::data::{Labelled, Record};
+use ragtune::train::encode::ClassifiedTokens;
+use ragtune::train::objective::Classification;
 
 use super::args::Args;
 use super::choices::ClassWeighting;
@@ -31,66 +35,46 @@ pub fn check(sets: &Sets<Labelled>) -> Outcome {
     Ok(())
 }
 
-/// The weight of each class in the order of the map, where the command line asks for weights.
-///
-/// Balanced ones are those of scikit-learn 1.7 (`compute_class_weight`): examples over classes times the examples of the
-/// class; where texts have several labels, the examples without the label over those with it, as PyTorch's documentation of
-/// `BCEWithLogitsLoss` advises for `pos_weight`.
+/// The task with the weights of classes that the command line asks for.
 ///
 /// # Errors
 /// A file that cannot be read, names a label that there is not, or leaves one out.
-pub fn weights(
+pub fn weighted(
     args: &Args,
-    train: &Dataset<Labelled>,
-    map: &LabelMap,
-    several: bool,
-) -> Result<Option<Vec<f32>>, Box<dyn Error>> {
-    let names = map.names();
-    let weights: Vec<f32> = match &args.class_weights {
-        None => return Ok(None),
-        Some(ClassWeighting::Balanced) => {
-            let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-            for label in train.values().flat_map(|value| &value.labels) {
-                *counts.entry(label).or_default() += 1;
-            }
-            let all = train.len() as f64;
-            let weight = |name: &String| {
-                let with = counts.get(name.as_str()).copied().unwrap_or(0).max(1) as f64;
-                let weight = match several {
-                    true => ((all - with) / with).max(1.0 / all),
-                    false => all / (names.len() as f64 * with),
-                };
-                weight as f32
-            };
-            names.iter().map(weight).collect()
-        }
-        Some(ClassWeighting::File(file)) => {
-            let shown = file.display();
-            let text = fs::read(file).map_err(|error| {
-                format!("--class-weights: cannot read {shown}: {error}; or write `balanced`")
-            })?;
-            let given: BTreeMap<String, f32> = serde_json::from_slice(&text).map_err(|error| {
-                format!("--class-weights: {shown} is not {{\"LABEL\": WEIGHT, ...}}: {error}")
-            })?;
-            if let Some(other) = given.keys().find(|label| !names.contains(label)) {
-                return Err(format!(
-                    "--class-weights: {shown} has {other:?}, and the labels are {}",
-                    names.join(", ")
-                )
-                .into());
-            }
-            let weight = |name: &String| {
-                let missing = || format!("--class-weights: {shown} has no weight for {name:?}");
-                given.get(name).copied().ok_or_else(missing)
-            };
-            names.iter().map(weight).collect::<Result<_, String>>()?
-        }
+    task: Classification,
+    train: &[Record<ClassifiedTokens>],
+) -> Result<Classification, Box<dyn Error>> {
+    let model = Arc::clone(task.model());
+    let names: Vec<&str> = model.labels().iter().collect();
+    let task = match &args.class_weights {
+        None => return Ok(task),
+        Some(ClassWeighting::Balanced) => task.with_balanced_weights(train)?,
+        Some(ClassWeighting::File(file)) => task.with_class_weights(given(file, &names)?)?,
     };
-    let shown: Vec<String> = names
-        .iter()
-        .zip(&weights)
+    let weights = names.iter().zip(task.class_weights());
+    let shown: Vec<String> = weights
         .map(|(name, weight)| format!("{name} {weight:.3}"))
         .collect();
     args.say(&format!("class weights: {}", shown.join(", ")))?;
-    Ok(Some(weights))
+    Ok(task)
+}
+
+/// The weights of a file, in the order of the classes.
+fn given(file: &Path, names: &[&str]) -> Result<Vec<f32>, String> {
+    let shown = file.display();
+    let text = fs::read(file)
+        .map_err(|error| format!("--class-weights: cannot read {shown}: {error}; or write `balanced`"))?;
+    let given: BTreeMap<String, f32> = serde_json::from_slice(&text)
+        .map_err(|error| format!("--class-weights: {shown} is not {{\"LABEL\": WEIGHT, ...}}: {error}"))?;
+    if let Some(other) = given.keys().find(|label| !names.contains(&label.as_str())) {
+        return Err(format!(
+            "--class-weights: {shown} has {other:?}, and the labels are {}",
+            names.join(", ")
+        ));
+    }
+    let weight = |name: &&str| {
+        let missing = || format!("--class-weights: {shown} has no weight for {name:?}");
+        given.get(*name).copied().ok_or_else(missing)
+    };
+    names.iter().map(weight).collect()
 }

@@ -3,10 +3,11 @@
 use std::error::Error;
 use std::path::Path;
 
+use ragtune::core::adapters::AdapterBase;
 use ragtune::train::data::{Cleaning, Dataset, Dialect, Record, Sample, fields};
 use ragtune::train::doctor::{Diagnosis, Encoding, Inputs, Settings, Subject};
 use ragtune::train::encode::{EncodeReport, EncodedSet, Limits};
-use ragtune::train::tuning::Tuning;
+use ragtune::train::tuning::{Trainable, Tuning};
 
 use super::args::Args;
 use super::files;
@@ -96,10 +97,17 @@ pub fn sets<R: Sample + Sync + Clone>(
             without(args, &mut train, name, held_out)?;
         }
     }
+    let values = match &args.split_by {
+        Some(name) => Some(fields(&args.data, name, &Dialect::default())?),
+        None => None,
+    };
     if let (Some(fold), Some(folds)) = (args.fold, args.folds) {
-        let parts = match train.values().all(|value| value.group().is_some()) {
-            true => train.folds_by_group(folds, args.seed)?,
-            false => train.folds(folds, args.seed)?,
+        let parts = match &values {
+            Some(values) => train.folds_by(folds, args.seed, |record| values.get(&record.origin).cloned())?,
+            None if train.values().all(|value| value.group().is_some()) => {
+                train.folds_by_group(folds, args.seed)?
+            }
+            None => train.folds(folds, args.seed)?,
         };
         (train, test) = parts.divide(&train, fold)?;
         sources.test = part_of_train(format!("part {} of {folds} of {file}", fold + 1));
@@ -114,9 +122,8 @@ pub fn sets<R: Sample + Sync + Clone>(
         // One text has no other that could be held out: the task divides it.
         None if args.no_valid || train.len() < 2 => (train, Dataset::default()),
         None => {
-            let (mut train, valid) = match &args.split_by {
-                Some(name) => {
-                    let values = fields(&args.data, name, &Dialect::default())?;
+            let (mut train, valid) = match &values {
+                Some(values) => {
                     train.split_by(HELD_OUT, args.seed, |record| values.get(&record.origin).cloned())?
                 }
                 None => train.split(HELD_OUT, args.seed)?,
@@ -208,13 +215,19 @@ pub fn encoding(report: &EncodeReport, limits: Limits) -> Encoding {
 }
 
 /// The numbers of the run for the doctor.
-pub fn settings(args: &Args, tuning: &Tuning, examples: usize, coupled: bool) -> Settings {
+pub fn settings(
+    args: &Args,
+    tuning: &Tuning,
+    model: &dyn AdapterBase,
+    examples: usize,
+    coupled: bool,
+) -> Settings {
     let options = args.options(examples);
     let steps = args.steps_over(examples);
     Settings {
         method: tuning.name().to_owned(),
         learning_rate: Some(args.rate()),
-        model_weights: None,
+        model_weights: Some(Trainable::weights_of(model) as u64),
         batch: args.batch,
         accumulation: args.accumulate,
         head_learning_rate: args.head_lr,

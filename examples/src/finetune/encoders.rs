@@ -1,13 +1,14 @@
-//! Encoders with heads: classes of texts, tags of words, answers in passages, relevance of passages; and sentence encoders.
+//! Models with heads: classes of texts, tags of words, answers in passages, relevance of passages; and sentence encoders.
 
 use std::collections::BTreeSet;
 use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use ragtune::core::adapters::{AdapterSet, AdapterStack};
+use ragtune::core::adapters::{AdapterBase, AdapterSet, AdapterStack};
 use ragtune::core::models::{
-    CrossEncoder, Encoder, Labels, NewHead, ProblemType, SequenceClassifier, SpanReader, TokenClassifier,
+    CrossEncoder, Encoder, HeadPooling, Labels, NewHead, ProblemType, SequenceClassifier, SpanReader,
+    TokenClassifier,
 };
 use ragtune::core::text::Embedder;
 use ragtune::core::weights::FloatType;
@@ -31,6 +32,8 @@ use super::{classes, files};
 use crate::Outcome;
 use crate::language_model;
 
+/// Tokens of an example at most unless the command line says otherwise: a decoder may read a hundred thousand.
+const MAX_TOKENS: usize = 1024;
 /// Tokens of a question's window unless the command line says otherwise.
 const WINDOW_TOKENS: usize = 384;
 /// Tokens that neighbouring windows of a context share.
@@ -61,6 +64,7 @@ pub fn classify(args: &Args) -> Result<Ended, Box<dyn Error>> {
         false => SequenceClassifier::for_tuning,
     };
     let model = Arc::new(made(folder(args)?, &head, &args.device.device()?)?);
+    let args = &with_head_of(args, &model);
     // A head that goes on has its classes in its own order.
     let map = LabelMap::new(model.labels().iter())?;
     let limits = limits(args, model.max_seq_length());
@@ -72,7 +76,7 @@ pub fn classify(args: &Args) -> Result<Ended, Box<dyn Error>> {
         .with_load_report(model.report())
         .with_head(map.names())
         .with_tokens(tokens(&train, |item| &item.ids));
-    let diagnosis = examine(args, &sets, inputs, &train.report, limits, false)?;
+    let diagnosis = examine(args, &sets, inputs, &*model, (&train.report, limits), false)?;
     let prepared = Prepared {
         train: data::part(args, "training", train)?,
         valid: data::encoded(args, "validation", &sets.valid, encode)?,
@@ -86,10 +90,11 @@ pub fn classify(args: &Args) -> Result<Ended, Box<dyn Error>> {
         },
         merges: true,
         loads: |_| "let model = SequenceClassifier::load(\"OUT\", &device)?;".to_owned(),
-        objective: match classes::weights(args, &sets.train, &map, several)? {
-            Some(weights) => Classification::new(model)?.with_class_weights(weights)?,
-            None => Classification::new(model)?,
-        },
+        objective: Classification::new(model)?,
+    };
+    let prepared = Prepared {
+        objective: classes::weighted(args, prepared.objective, &prepared.train.examples)?,
+        ..prepared
     };
     run::run(args, prepared)
 }
@@ -119,7 +124,7 @@ pub fn tag(args: &Args) -> Result<Ended, Box<dyn Error>> {
         .with_load_report(model.report())
         .with_head(map.names())
         .with_tokens(tokens(&train, |item| &item.ids));
-    let diagnosis = examine(args, &sets, inputs, &train.report, limits, false)?;
+    let diagnosis = examine(args, &sets, inputs, &*model, (&train.report, limits), false)?;
     let prepared = Prepared {
         train: data::part(args, "training", train)?,
         valid: data::encoded(args, "validation", &sets.valid, encode)?,
@@ -203,7 +208,7 @@ pub fn questions(args: &Args) -> Result<Ended, Box<dyn Error>> {
         .with_load_report(model.report())
         .with_tokens(tokens(&train, |item| &item.ids));
     let limits = Limits::new(max_tokens).with_overflow(args.overflow);
-    let diagnosis = examine(args, &sets, inputs, &train.report, limits, false)?;
+    let diagnosis = examine(args, &sets, inputs, &*model, (&train.report, limits), false)?;
     let held_out = sets.valid.values().chain(sets.test.values()).cloned();
     let prepared = Prepared {
         train: data::part(args, "training", train)?,
@@ -236,6 +241,7 @@ pub fn rerank(args: &Args) -> Result<Ended, Box<dyn Error>> {
         false => CrossEncoder::for_tuning,
     };
     let model = Arc::new(made(folder(args)?, args.seed, &args.device.device()?)?);
+    let args = &with_head_of(args, model.classifier());
     let limits = limits(args, model.max_seq_length());
     let tokenizer = Arc::clone(model.tokenizer());
     let encoder = TextEncoder::new(&tokenizer)?;
@@ -244,7 +250,7 @@ pub fn rerank(args: &Args) -> Result<Ended, Box<dyn Error>> {
     let inputs = Inputs::default()
         .with_load_report(model.report())
         .with_tokens(tokens(&train, |item| &item.ids));
-    let diagnosis = examine(args, &sets, inputs, &train.report, limits, false)?;
+    let diagnosis = examine(args, &sets, inputs, &*model, (&train.report, limits), false)?;
     let prepared = Prepared {
         train: data::part(args, "training", train)?,
         valid: data::encoded(args, "validation", &sets.valid, encode)?,
@@ -286,7 +292,7 @@ pub fn embed(args: &Args) -> Result<Ended, Box<dyn Error>> {
     let train = encode(&sets.train)?;
     let inputs = Inputs::default().with_tokens(tokens(&train, |item| &item.positive));
     let limits = Limits::new(model.max_seq_length());
-    let diagnosis = examine(args, &sets, inputs, &train.report, limits, true)?;
+    let diagnosis = examine(args, &sets, inputs, &*model, (&train.report, limits), true)?;
     let prepared = Prepared {
         train: data::part(args, "training", train)?,
         valid: data::encoded(args, "validation", &sets.valid, encode)?,
@@ -320,8 +326,16 @@ fn folder(args: &Args) -> Result<PathBuf, Box<dyn Error>> {
     language_model::folder(&args.model)
 }
 
+/// The command line with what the head of the loaded model reads, by which its learning rate goes.
+fn with_head_of(args: &Args, model: &SequenceClassifier) -> Args {
+    Args {
+        reads_last_token: model.pooling() == HeadPooling::LastToken,
+        ..args.clone()
+    }
+}
+
 fn limits(args: &Args, reads: usize) -> Limits {
-    Limits::new(args.max_tokens.unwrap_or(reads)).with_overflow(args.overflow)
+    Limits::new(args.max_tokens.unwrap_or(reads.min(MAX_TOKENS))).with_overflow(args.overflow)
 }
 
 /// The tokens of each example, with the index of its record.
@@ -335,13 +349,13 @@ fn examine<R: Examined>(
     args: &Args,
     sets: &Sets<R>,
     inputs: Inputs<'_>,
-    report: &EncodeReport,
-    limits: Limits,
+    model: &dyn AdapterBase,
+    (report, limits): (&EncodeReport, Limits),
     coupled: bool,
 ) -> Result<Diagnosis, Box<dyn Error>> {
     let inputs = data::shown(inputs, sets)
         .with_encoding(data::encoding(report, limits))
-        .with_settings(data::settings(args, &args.tuning(), report.items, coupled));
+        .with_settings(data::settings(args, &args.tuning(), model, report.items, coupled));
     data::heed(args, doctor::examine(&inputs))
 }
 

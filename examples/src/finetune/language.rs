@@ -99,7 +99,7 @@ pub fn preferences(args: &Args) -> Result<Ended, Box<dyn Error>> {
                 .map(|(pair, source)| (pair.value.chosen.ids.as_slice(), *source)),
         )
         .with_encoding(data::encoding(&train.report, limits))
-        .with_settings(data::settings(args, &tuning, train.items.len(), false));
+        .with_settings(data::settings(args, &tuning, &*lm, train.items.len(), false));
     let diagnosis = data::heed(args, doctor::examine(&inputs))?;
     let prepared = Prepared {
         train: data::part(args, "training", train)?,
@@ -131,7 +131,7 @@ fn learn<R: Examined>(
     let inputs = data::shown(of_model(&lm, learns)?, sets)
         .with_sequences(&sequences, &train.sources, learns)
         .with_encoding(data::encoding(&train.report, limits(args, &lm)))
-        .with_settings(data::settings(args, &tuning, train.items.len(), false));
+        .with_settings(data::settings(args, &tuning, &*lm, train.items.len(), false));
     let mut diagnosis = doctor::examine(&inputs);
     if learns == Learns::Everything {
         // The measure of plain text is a mean over its tokens, however few texts they are in.

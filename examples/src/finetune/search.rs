@@ -145,7 +145,7 @@ fn candidates(args: &Args, size: SearchSize) -> Result<Candidates, Box<dyn Error
         Some(space) => space.clone(),
         None => {
             let tuning = args.tuning();
-            let rate = args.lr.unwrap_or_else(|| tuning.learning_rate());
+            let rate = args.chosen_rate().unwrap_or_else(|| tuning.learning_rate());
             let space = SearchSpace::new().with("lr", Domain::log(rate / AROUND, rate * AROUND))?;
             match tuning {
                 Tuning::Lora(_) => space.with("rank", Domain::choice(RANKS))?,

@@ -71,7 +71,18 @@ impl Args {
     /// The highest learning rate.
     #[must_use]
     pub fn rate(&self) -> f64 {
-        self.lr.unwrap_or_else(|| self.tuning().learning_rate())
+        self.chosen_rate()
+            .unwrap_or_else(|| self.tuning().learning_rate())
+    }
+
+    /// The highest learning rate, where it is another than the method's own.
+    #[must_use]
+    pub fn chosen_rate(&self) -> Option<f64> {
+        /// For a head alone that reads what a decoder makes of a token: its components are as large as its last norm makes
+        /// them, ten and more times those of a vector of length 1.
+        const HEAD_ON_DECODER: f64 = 1e-3;
+        let own = (self.reads_last_token && self.method == Method::Head).then_some(HEAD_ON_DECODER);
+        self.lr.or(own)
     }
 
     /// How much faster the head that the task adds learns.
@@ -79,11 +90,17 @@ impl Args {
     pub fn head_ratio(&self) -> f64 {
         /// For weights that begin at nothing and read vectors of length 1.
         const NEW_HEAD: f64 = 1e-2;
+        /// For those that read a decoder's last token.
+        const NEW_HEAD_ON_DECODER: f64 = 5e-4;
+        let new_head = match self.reads_last_token {
+            true => NEW_HEAD_ON_DECODER,
+            false => NEW_HEAD,
+        };
         let rate = self.rate();
         match (self.head_lr, self.task) {
             (Some(head), _) => head / rate,
             // Where the head is all that trains, its rate is --lr.
-            (None, Task::Classify) if self.method != Method::Head => (NEW_HEAD / rate).max(1.0),
+            (None, Task::Classify) if self.method != Method::Head => (new_head / rate).max(1.0),
             (None, _) => 1.0,
         }
     }
@@ -143,7 +160,7 @@ impl Args {
             // Without validation examples nothing says which weights are the best.
             .with_keep_best(!self.no_valid)
             .with_seed(self.seed);
-        options.learning_rate = self.lr;
+        options.learning_rate = self.chosen_rate();
         options.patience = self.patience;
         options.evaluate_every = self.evaluate_every;
         options.save_every = self.save_every;

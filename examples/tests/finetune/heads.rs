@@ -3,11 +3,13 @@
 use std::fs;
 use std::path::Path;
 
+use ragtune::core::device;
+use ragtune::core::models::{CrossEncoder, HeadPooling, SequenceClassifier};
 use serde_json::Value;
 
 use crate::data;
 use crate::line;
-use crate::program::{Ended, finetune, model_of};
+use crate::program::{Ended, finetune, model, model_of};
 
 fn run(task: &str, model: &Path, [train, test]: [&Path; 2], out: &Path, more: &str) -> Ended {
     finetune(&line![
@@ -73,6 +75,67 @@ fn a_tuned_head_goes_on_unless_a_new_one_is_asked_for() {
     refused.refused(&["has a head for other labels", "vector", "paper"]);
     let anew = format!("{standing} --new-head");
     run("classify", &tuned, sets, &folder.path().join("fifth"), &anew).ok();
+}
+
+#[test]
+fn a_language_model_becomes_a_classifier_and_a_reranker() {
+    let folder = tempfile::tempdir().unwrap();
+    let llama = model("decoder/llama");
+    let files = data::write("classify", folder.path());
+    let sets = [files.train.as_path(), files.test.as_path()];
+    for method in ["full", "last:1", "head", "lora", "dora", "ia3", "adapter"] {
+        let out = folder.path().join(method.replace(':', "-"));
+        let more = format!("--method {method} --steps 3 --max-tokens 48");
+        let json = run("classify", &llama, sets, &out, &more).ok().json();
+        assert!(json["test"]["accuracy"].is_number(), "{json}");
+        assert!(json["predicted_peak_bytes"].is_number(), "{json}");
+        let rates: serde_json::Value =
+            serde_json::from_slice(&fs::read(out.join("run.json")).unwrap()).unwrap();
+        let head = rates["settings"]["head learning rate"].as_f64().unwrap();
+        let expected = if method == "head" { 1e-3 } else { 5e-4 };
+        assert!(
+            (head - expected).abs() < 1e-9 || method == "ia3",
+            "{method}: {head}"
+        );
+        let loaded = SequenceClassifier::load(out.join("model"), &device::cpu()).unwrap();
+        assert_eq!(loaded.pooling(), HeadPooling::LastToken);
+        if matches!(method, "lora" | "dora" | "ia3") {
+            let config = fs::read_to_string(out.join("adapter/adapter_config.json")).unwrap();
+            let config: Value = serde_json::from_str(&config).unwrap();
+            assert_eq!(config["task_type"], "SEQ_CLS");
+            assert_eq!(config["modules_to_save"], serde_json::json!(["score"]));
+        }
+    }
+    // Its tuned head goes on, and a prompt has no place before it.
+    let tuned = folder.path().join("head/model");
+    run(
+        "classify",
+        &tuned,
+        sets,
+        &folder.path().join("on"),
+        "--method head --steps 1 --warmup 0",
+    )
+    .ok();
+    run(
+        "classify",
+        &llama,
+        sets,
+        &folder.path().join("prompt"),
+        "--method prompt --steps 1",
+    )
+    .refused(&["a prompt before texts"]);
+    let files = data::write("rerank", folder.path());
+    let sets = [files.train.as_path(), files.test.as_path()];
+    let out = folder.path().join("rerank");
+    run(
+        "rerank",
+        &llama,
+        sets,
+        &out,
+        "--method lora --steps 2 --max-tokens 48",
+    )
+    .ok();
+    CrossEncoder::load(out.join("model"), &device::cpu()).unwrap();
 }
 
 #[test]

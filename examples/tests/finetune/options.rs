@@ -208,4 +208,51 @@ fn examples_of_one_author_are_on_one_side() {
     let held_out = json["data"][1]["examples"].as_u64().unwrap();
     assert_eq!(held_out % 10, 0, "{json}");
     run("writer").refused(&["train.csv", "text, label, author", "--split-by"]);
+    // In cross-validation whole authors are tested.
+    let folds = |more: &str| {
+        finetune(&line![
+            "--model",
+            model_of("classify").display(),
+            "--task classify --method head --text-column text --label-column label --data",
+            train.display(),
+            "--out",
+            folder.path().join("folds").display(),
+            "--steps 2 --batch 4 --force --json --split-by author",
+            more,
+        ])
+    };
+    let json = folds("--folds 4 --no-valid").ok().json();
+    for fold in json["folds"].as_array().unwrap() {
+        let sets = fold["data"].as_array().unwrap();
+        let test = sets.iter().find(|set| set["set"] == "test").unwrap();
+        assert_eq!(test["examples"], 10, "{fold}");
+    }
+    folds("--folds 5").refused(&["5 parts of 4 groups"]);
+    folds("--no-valid").refused(&["--split-by", "--no-valid", "--folds"]);
+}
+
+#[test]
+fn the_doctor_knows_how_large_the_model_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let files = data::write("classify", folder.path());
+    let planned = |rate: &str| {
+        let json = finetune(&line![
+            "--model",
+            model_of("classify").display(),
+            "--task classify --method full --data",
+            files.train.display(),
+            "--out",
+            folder.path().join("run").display(),
+            "--plan --json --lr",
+            rate,
+        ]);
+        faults(&json.ok().json())
+    };
+    // A tiny model bears what would be too much for one of a hundred million weights.
+    let rate_faults = |rate: &str| -> Vec<String> {
+        let of_rate = |fault: &String| fault.to_lowercase().contains("rate");
+        planned(rate).into_iter().filter(of_rate).collect()
+    };
+    assert_eq!(rate_faults("1e-3"), Vec::<String>::new());
+    assert_eq!(rate_faults("2e-2").len(), 1);
 }

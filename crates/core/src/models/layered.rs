@@ -116,6 +116,28 @@ pub trait Layered: AdapterBase + Send + Sync {
     }
 }
 
+impl<T: Layered + ?Sized> Layered for Arc<T> {
+    fn num_layers(&self) -> usize {
+        (**self).num_layers()
+    }
+
+    fn with_prompts(&self, tokens: &Tokens, context: &Context) -> Option<Prompted> {
+        (**self).with_prompts(tokens, context)
+    }
+
+    fn enter(&self, tokens: &Tokens, context: &Context) -> Result<LayerState> {
+        (**self).enter(tokens, context)
+    }
+
+    fn layer(&self, index: usize, state: LayerState, context: &Context) -> Result<LayerState> {
+        (**self).layer(index, state, context)
+    }
+
+    fn leave(&self, state: LayerState, context: &Context) -> Result<Tensor<2>> {
+        (**self).leave(state, context)
+    }
+}
+
 /// Makes a model layered through the transformer that it holds in a field.
 macro_rules! layered_through {
     ($model:ty, $($field:ident).+) => {

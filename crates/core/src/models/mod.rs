@@ -3,7 +3,8 @@
 //! An architecture is configured, not copied: a family (BERT, DistilBERT, RoBERTa, MPNet, ...) is a small file that
 //! translates `config.json` and tensor names into the shared blocks of [`crate::nn`]. The way of a text is
 //! [`TextTokenizer`] → batches of similar length → [`EncoderModel`] → pooling ([`Encoder`]) or a classification head
-//! ([`CrossEncoder`]). A language model ([`CausalLm`]) is a [`Decoder`] with its tokenizer.
+//! ([`CrossEncoder`]). A language model ([`CausalLm`]) is a [`Decoder`] with its tokenizer. Classification heads stand on
+//! both ([`SequenceClassifier`]).
 
 mod batch;
 #[cfg(feature = "builtin")]
@@ -19,12 +20,13 @@ pub mod layered;
 mod saving;
 mod sentence;
 mod tokenizer;
+mod transformer;
 
 pub use causal_lm::{CausalLm, LoadOptions};
 pub use cross_encoder::CrossEncoder;
 pub use decoder::{
-    DECODER_FAMILIES, Decoder, DecoderConfig, ExpertsConfig, LayerConfig, NormKind, Positions, Rope,
-    RopeRegime,
+    DECODER_FAMILIES, Decoder, DecoderConfig, DecoderModel, ExpertsConfig, LayerConfig, NormKind, Positions,
+    Rope, RopeRegime,
 };
 pub use dropout::DropoutConfig;
 pub use encoder::{EncoderConfig, EncoderModel, FAMILIES};
@@ -35,3 +37,4 @@ pub use heads::{
 pub use layered::{LayerState, Layered};
 pub use sentence::{Encoder, PoolingMode, SentenceModule};
 pub use tokenizer::{Detokenizer, Encoded, PairWindow, TextTokenizer, Tokens, WordWindow};
+pub use transformer::Transformer;

@@ -47,6 +47,8 @@ pub struct TextTokenizer {
     direction: TruncationDirection,
     model_max_length: Option<usize>,
     clean_up_spaces: bool,
+    /// A token that is no part of a text at its end.
+    trailing: Option<u32>,
     fingerprint: blake3::Hash,
 }
 
@@ -109,6 +111,7 @@ impl TextTokenizer {
             direction,
             model_max_length,
             clean_up_spaces,
+            trailing: None,
             fingerprint: blake3::hash(&bytes),
         })
     }
@@ -136,6 +139,13 @@ impl TextTokenizer {
                 .map_err(|source| Error::Tokenizer { path, source })?;
         }
         Ok(self)
+    }
+
+    /// Leaves a token out at the end of texts and pairs, but never the first: transformers' classifiers on decoders read the
+    /// last token that is not the one that fills batches, and what stands behind it says nothing about it.
+    pub(super) fn without_trailing(mut self, id: Option<u32>) -> Self {
+        self.trailing = id;
+        self
     }
 
     /// The largest id that the tokenizer can give; `None` for an empty vocabulary.
@@ -292,9 +302,13 @@ impl TextTokenizer {
             .tokenizer
             .post_process(first, second, true)
             .map_err(|source| self.failed(source))?;
+        let ids = encoding.get_ids();
+        let kept = ids.iter().rposition(|id| Some(*id) != self.trailing);
+        // Of nothing else than that token, its first is left.
+        let kept = kept.map_or(ids.len().min(1), |last| last + 1);
         Ok(Encoded {
-            ids: encoding.get_ids().to_vec(),
-            type_ids: encoding.get_type_ids().to_vec(),
+            ids: ids[..kept].to_vec(),
+            type_ids: encoding.get_type_ids()[..kept].to_vec(),
             truncated: cut || total > limit,
         })
     }

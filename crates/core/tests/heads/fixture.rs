@@ -29,13 +29,29 @@ pub fn model(kind: &str, family: &str) -> ModelFiles {
         (&tokenizer, "tokenizer.json"),
         (&tokenizer, "tokenizer_config.json"),
     ];
-    let read = |(folder, name): (&PathBuf, &str)| {
+    of_files(&format!("{kind}/{family}"), &files)
+}
+
+/// A classifier on a decoder, with the tokenizer of its family.
+pub fn decoder(family: &str) -> ModelFiles {
+    let head = fixtures().join("heads/sequence").join(family);
+    let tokenizer = fixtures().join("decoder").join(family);
+    let files = [
+        (&head, "config.json"),
+        (&head, "model.safetensors"),
+        (&tokenizer, "tokenizer.json"),
+    ];
+    of_files(&format!("sequence/{family}"), &files)
+}
+
+fn of_files(name: &str, files: &[(&PathBuf, &str)]) -> ModelFiles {
+    let read = |(folder, name): &(&PathBuf, &str)| {
         (
-            name.to_owned(),
+            (*name).to_owned(),
             Cow::Owned(std::fs::read(folder.join(name)).unwrap()),
         )
     };
-    ModelFiles::in_memory(&format!("{kind}/{family}"), files.map(read))
+    ModelFiles::in_memory(name, files.iter().map(read))
 }
 
 /// All files under a folder by their names inside it.

@@ -9,10 +9,12 @@
     reason = "functions of tests, which the lints do not know for such"
 )]
 
+mod decoders;
 #[path = "../everything/mod.rs"]
 mod everything;
 mod fixture;
 mod new_heads;
+mod out;
 mod parity;
 mod saving;
 mod tuning;

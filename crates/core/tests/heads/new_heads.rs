@@ -91,7 +91,7 @@ fn a_head_over_sentence_vectors_sees_what_the_encoder_gives() {
         for (i, text) in encoded.iter().enumerate() {
             let context = Context::new(Segments::from_lengths([text.ids.len()]));
             let hidden = classifier
-                .encoder()
+                .transformer()
                 .forward(&text.ids, &text.type_ids, &context)
                 .unwrap();
             let pooled = classifier

@@ -13,10 +13,10 @@ use ragtune_core::nn::{Context, Segments};
 use ragtune_core::text::{Embedder, Reranker, Role};
 use ragtune_core::weights::{Checkpoint, FloatType, ModelFiles};
 use serde_json::{Value, json};
-use tempfile::TempDir;
 
 use super::everything::everything;
 use super::fixture::{FAMILIES, assert_close, fixtures, model, sentence, stack};
+use super::out::Out;
 
 const TEXTS: [&str; 4] = [
     "Tea!",
@@ -25,49 +25,8 @@ const TEXTS: [&str; 4] = [
     "",
 ];
 
-/// Where models are written: a folder that check.py looks into, or one that goes away.
-struct Out {
-    folder: PathBuf,
-    _temporary: Option<TempDir>,
-}
-
-impl Out {
-    fn new() -> Self {
-        match std::env::var_os("RAGTUNE_HEADS_OUT") {
-            Some(folder) => {
-                std::fs::create_dir_all(&folder).unwrap();
-                Self {
-                    folder: folder.into(),
-                    _temporary: None,
-                }
-            }
-            None => {
-                let temporary = tempfile::tempdir().unwrap();
-                Self {
-                    folder: temporary.path().to_owned(),
-                    _temporary: Some(temporary),
-                }
-            }
-        }
-    }
-
-    /// The folder of a model that is about to be written.
-    fn folder(&self, name: &str) -> PathBuf {
-        let folder = self.folder.join(name);
-        if folder.exists() {
-            std::fs::remove_dir_all(&folder).unwrap();
-        }
-        folder
-    }
-
-    /// What Python is to find.
-    fn expect(&self, name: &str, expected: &Value) {
-        std::fs::write(self.folder.join(format!("{name}.json")), expected.to_string()).unwrap();
-    }
-}
-
 /// A set with updates of all linear layers, and whole weights of the rest.
-fn updates(base: &impl AdapterBase) -> AdapterSet {
+pub fn updates(base: &impl AdapterBase) -> AdapterSet {
     base.modules()
         .into_iter()
         .fold(everything(base), |set, module| match module {
@@ -94,7 +53,7 @@ fn updates(base: &impl AdapterBase) -> AdapterSet {
 }
 
 /// The whole weights of a set are in a file to the last bit.
-fn assert_exact(set: &AdapterSet, folder: &Path, path: impl Fn(&str) -> String) {
+pub fn assert_exact(set: &AdapterSet, folder: &Path, path: impl Fn(&str) -> String) {
     let file = Checkpoint::open(folder).unwrap();
     let check = |name: String, expected: Vec<f32>| {
         let shape = file.shape(&name).unwrap_or_else(|| panic!("{name}")).to_vec();
@@ -157,7 +116,7 @@ fn written_classifiers_of_texts_compute_the_same() {
             let adapters = stack(set.clone());
             classifier.save(&folder, &adapters, FloatType::F32).unwrap();
             if kind == "whole" {
-                assert_exact(&set, &folder, prefixed(&prefix(family), &**classifier.encoder()));
+                assert_exact(&set, &folder, prefixed(&prefix(family), classifier.transformer()));
             }
             let again = SequenceClassifier::load(&folder, &device::cpu()).unwrap();
             assert!(again.report().unused.is_empty(), "{:?}", again.report());

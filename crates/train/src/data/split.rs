@@ -180,6 +180,59 @@ impl<R: Sample> Dataset<R> {
         Ok(Folds::new(parts, self.len()))
     }
 
+    /// Divides the set into `k` parts of like size, with all examples in one part that have the same value of a field, such as
+    /// an author or a day (`None` stands alone), or equal inputs. Classes ([`Sample::stratum`]) are in proportion as exactly
+    /// as whole groups allow.
+    ///
+    /// ```
+    /// use ragtune_train::data::{Dataset, Labelled};
+    /// let set: Dataset<_> = (0..50).map(|i| Labelled::new(format!("{}: text {i}", i % 10), "a")).collect();
+    /// let author = |text: &str| text.split(':').next().map(str::to_owned);
+    /// let folds = set.folds_by(5, 42, |record| author(&record.value.text))?;
+    /// let (train, test) = folds.divide(&set, 0)?;
+    /// assert_eq!((train.len(), test.len()), (40, 10));
+    /// assert!(test.values().all(|v| train.values().all(|t| author(&t.text) != author(&v.text))));
+    /// # Ok::<(), ragtune_train::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Dataset::folds`], and [`Error::InvalidArgument`] for more parts than groups.
+    pub fn folds_by(
+        &self,
+        k: usize,
+        seed: u64,
+        field: impl Fn(&Record<R>) -> Option<String>,
+    ) -> Result<Folds> {
+        let values: Vec<Option<String>> = self.records.iter().map(field).collect();
+        let kin = joined(self.len(), [values, inputs(self)]);
+        self.check_folds(k, kin.len(), "groups of examples that belong together")?;
+        let mut random = Random::of(seed, Purpose::Split, 4);
+        let mut parts: Vec<Vec<usize>> = vec![Vec::new(); k];
+        for mut stratum in strata(self, &kin) {
+            random.shuffle(&mut stratum);
+            stratum.sort_by_key(|group| std::cmp::Reverse(kin[*group].len()));
+            // Each group to the part that has least of the class, and of such parts to the smallest.
+            let mut of_class = vec![0; k];
+            for group in stratum {
+                let smallest = (0..k).min_by_key(|part| (of_class[*part], parts[*part].len()));
+                let smallest = smallest.unwrap_or_default();
+                parts[smallest].extend_from_slice(&kin[group]);
+                of_class[smallest] += kin[group].len();
+            }
+        }
+        // Few groups in many classes may all have gone to the same parts.
+        while let Some(empty) = parts.iter().position(Vec::is_empty) {
+            let largest = (0..k).max_by_key(|part| parts[*part].len()).unwrap_or_default();
+            let moved = kin.iter().filter(|group| parts[largest].contains(&group[0]));
+            let Some(moved) = moved.min_by_key(|group| group.len()) else {
+                break;
+            };
+            parts[largest].retain(|index| !moved.contains(index));
+            parts[empty].extend_from_slice(moved);
+        }
+        Ok(Folds::new(parts, self.len()))
+    }
+
     /// Number of examples to hold out.
     fn held_out(&self, fraction: f64) -> Result<usize> {
         if !(fraction > 0.0 && fraction < 1.0) {

@@ -1,6 +1,6 @@
 //! What a model keeps of every token between the way forward and the way back.
 
-use ragtune_core::models::{DecoderConfig, EncoderConfig};
+use ragtune_core::models::{DecoderConfig, EncoderConfig, Transformer};
 
 use crate::objective::Objective;
 use crate::tuning::{Parameter, Part, Trainable};
@@ -27,9 +27,20 @@ pub struct Footprint {
     pub streams: usize,
     /// Rows of the output layer where the loss is over all words; 0 where it is not.
     pub vocabulary: usize,
+    /// What the task keeps of its texts where nothing in front of its head trains.
+    pub features: Features,
     /// The largest share of a batch's tokens that go through the model at once: 1 but where a loss runs it several times,
     /// such as for questions and for passages.
     pub at_once: f64,
+}
+
+/// What is computed once of a text while nothing in front of the head trains, and kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Features {
+    /// The hidden state of every token.
+    Tokens,
+    /// What the head reads of the text.
+    Texts,
 }
 
 /// Which inputs of a layer's parts are kept, because weights that they meet are trained.
@@ -58,6 +69,7 @@ impl Footprint {
             gated: config.is_gated(),
             streams: 2,
             vocabulary: config.vocab_size,
+            features: Features::Tokens,
             at_once: 1.0,
         }
     }
@@ -75,8 +87,25 @@ impl Footprint {
             gated: false,
             streams: 1,
             vocabulary: 0,
+            features: Features::Tokens,
             at_once: 1.0,
         }
+    }
+
+    /// That of a transformer under a head over whole texts; `None` for a kind whose widths are not known here.
+    #[must_use]
+    pub fn classifier(model: &Transformer) -> Option<Self> {
+        let of_tokens = match model {
+            Transformer::Encoder(model) => Self::encoder(model.shape()),
+            Transformer::Decoder(model) => Self::decoder(model.shape()),
+            _ => return None,
+        };
+        Some(Self {
+            // The loss of a decoder is not over all words here.
+            vocabulary: 0,
+            features: Features::Texts,
+            ..of_tokens
+        })
     }
 
     /// That of a task's model over examples; `None` where the task does not know it.
@@ -115,18 +144,47 @@ impl Footprint {
     /// Components that a layer keeps of a token.
     pub(super) fn layer(&self, trainable: &Trainable) -> usize {
         let kept = Kept::of(trainable, self);
-        let feed_forward = if self.gated {
-            2 * self.intermediate
-        } else {
-            self.intermediate
-        };
         // What the two norms read; queries, keys, values, the mixed values and a number for each head; what the activation
         // reads. Then the inputs of trained weights.
-        let always = 2 * self.hidden + 2 * self.queries + 2 * self.keys + self.heads + feed_forward;
+        let always = 2 * self.hidden + 2 * self.queries + 2 * self.keys + self.heads + self.feed_forward();
         let inputs = usize::from(kept.attention) * self.hidden
             + usize::from(kept.feed_forward) * self.hidden
             + usize::from(kept.feed_forward_output) * self.intermediate;
         always + inputs + kept.extra + kept.ranks
+    }
+
+    /// Components that the first layer with trained weights keeps less than the others, because gradients end inside of it:
+    /// where its bottlenecks alone train, nothing in front of the first of them is kept.
+    pub(super) fn unreached(&self, trainable: &Trainable) -> usize {
+        let Some(first) = trainable.first_layer() else {
+            return 0;
+        };
+        let of_first = || {
+            let parameters = trainable.parameters().iter();
+            parameters.filter(move |parameter| layer_of(parameter.slot()) == Some(first))
+        };
+        let in_bottleneck = |parameter: &Parameter| {
+            let parts = [Part::DownWeight, Part::DownBias, Part::UpWeight, Part::UpBias];
+            parts.contains(&parameter.part())
+        };
+        if of_first().next().is_none() || !of_first().all(in_bottleneck) {
+            return 0;
+        }
+        // A norm in front of a sublayer is in front of its bottleneck, one behind it (an encoder's) is not.
+        let norm = if self.streams > 1 { self.hidden } else { 0 };
+        let attention = 2 * self.queries + 2 * self.keys + self.heads + norm;
+        if of_first().any(|parameter| is_attention(parameter.slot())) {
+            return attention;
+        }
+        let norms_between = self.hidden;
+        attention + norms_between + self.feed_forward()
+    }
+
+    fn feed_forward(&self) -> usize {
+        match self.gated {
+            true => 2 * self.intermediate,
+            false => self.intermediate,
+        }
     }
 
     /// Components that exist at once while a layer is computed, forward or back, beside what is kept.

@@ -3,5 +3,5 @@
 mod footprint;
 mod plan;
 
-pub use footprint::Footprint;
+pub use footprint::{Features, Footprint};
 pub use plan::{Fit, MemoryPlan};

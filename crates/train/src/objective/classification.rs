@@ -125,6 +125,12 @@ impl Classification {
         self.with_class_weights(weights)
     }
 
+    /// How much an example of each class counts, in the order of the classes.
+    #[must_use]
+    pub fn class_weights(&self) -> &[f32] {
+        &self.weights
+    }
+
     /// The model.
     #[must_use]
     pub fn model(&self) -> &Arc<SequenceClassifier> {
@@ -388,7 +394,7 @@ impl Objective for Classification {
     }
 
     fn footprint(&self) -> Option<Footprint> {
-        Some(Footprint::encoder(self.model.encoder().shape()))
+        Footprint::classifier(self.model.transformer())
     }
 
     fn heads(&self) -> Vec<String> {

@@ -178,7 +178,7 @@ impl Objective for RelevanceRanking {
     }
 
     fn footprint(&self) -> Option<Footprint> {
-        Some(Footprint::encoder(self.model.config()))
+        Footprint::classifier(self.model.transformer())
     }
 
     fn heads(&self) -> Vec<String> {

@@ -62,10 +62,7 @@ impl Trainable {
             parameters: Vec::new(),
             scalings: BTreeMap::new(),
             first_layer: None,
-            total: select::all(base)
-                .iter()
-                .map(|(slot, part)| count(base, slot, *part))
-                .sum(),
+            total: Self::weights_of(base),
         };
         let whole = match tuning {
             Tuning::Full => select::all(base),
@@ -100,8 +97,19 @@ impl Trainable {
         };
         trainable.add_whole(base, whole, heads)?;
         trainable.config.modules_to_save = heads.to_vec();
+        // PEFT wraps a classifier on a decoder for this task; those on encoders it loads without one.
+        if heads == ["score"] {
+            trainable.config.task_type = Some("SEQ_CLS".to_owned());
+        }
         trainable.first_layer = trainable.lowest(base);
         Ok(trainable)
+    }
+
+    /// Number of weights of a model; a table that serves as output layer too counts once.
+    #[must_use]
+    pub fn weights_of(base: &dyn AdapterBase) -> usize {
+        let all = select::all(base);
+        all.iter().map(|(slot, part)| count(base, slot, *part)).sum()
     }
 
     /// The name of the method.

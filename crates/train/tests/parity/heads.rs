@@ -59,13 +59,18 @@ fn tuning(case: &Case) -> Tuning {
     match case.more["method"].as_str().unwrap() {
         "full" => Tuning::Full,
         "head" => Tuning::Head,
+        _ if case.more.get("family").is_some_and(|family| family == "llama") => Tuning::Lora(lora()),
         _ => Tuning::Lora(lora().with_targets(names(&["query", "value"]))),
     }
 }
 
 pub fn classification(case: &Case) -> Classification {
     let family = case.more["family"].as_str().unwrap();
-    let files = files(&format!("heads/sequence/{family}"), family);
+    let head = format!("heads/sequence/{family}");
+    let files = match family {
+        "llama" | "gpt2" => overlaid(&[models().join("decoder").join(family), models().join(head)]),
+        _ => files(&head, family),
+    };
     let model = SequenceClassifier::from_files(&files, &device::cpu()).unwrap();
     let task = Classification::new(Arc::new(model)).unwrap();
     match serde_json::from_value::<Option<Vec<f32>>>(case.more["weights"].clone()).unwrap() {
@@ -97,6 +102,27 @@ fn classes_of_texts() {
         let examples = classified(&file.examples, case.name.starts_with("multi"));
         check(&task, &tuning(case), &examples, case);
     }
+}
+
+#[test]
+fn classes_of_texts_on_decoders() {
+    let file = file::<Classified>("decoders");
+    let examples = classified(&file.examples, false);
+    for case in &file.cases {
+        println!("{}", case.name);
+        let task = classification(case);
+        assert_eq!(task.heads(), ["score"]);
+        check(&task, &tuning(case), &examples, case);
+    }
+    // PEFT puts the head of its own accord beside an adapter for this task.
+    let case = &file.cases[1];
+    let trained = trainable(&classification(case), &tuning(case));
+    assert_eq!(trained.config().task_type.as_deref(), Some("SEQ_CLS"));
+    // Virtual tokens stand before the texts of language models alone.
+    let task = classification(case);
+    let prompt = Tuning::Prompt(ragtune_train::tuning::Prompt::default());
+    let error = ragtune_train::tuning::Trainable::new(task.base(), &prompt, &task.heads(), 1).unwrap_err();
+    assert!(error.to_string().contains("language model"), "{error}");
 }
 
 #[test]

@@ -5,11 +5,10 @@ use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor};
 
-use super::super::encoder::{EncoderConfig, EncoderModel};
-use super::super::heads::{Classification, HeadPooling, Labels, NewHead, ProblemType, SequenceClassifier};
+use super::super::heads::{Classification, Labels, NewHead, ProblemType, SequenceClassifier};
 use super::super::layered::layered_through;
-use super::super::sentence::transformer_files;
 use super::super::tokenizer::{Encoded, TextTokenizer};
+use super::super::transformer::Transformer;
 use crate::adapters::{AdapterBase, AdapterStack, Module, ModuleShapes};
 use crate::error::{Error, Result};
 use crate::nn::Context;
@@ -53,12 +52,12 @@ impl CrossEncoder {
     /// classes.
     pub fn from_files(files: &ModelFiles, device: &Device) -> Result<Self> {
         // Before the weights, which are of the head that config.json names.
-        let config = EncoderModel::config(&transformer_files(files)?)?;
-        if !(1..=2).contains(&config.num_labels) {
+        let classes = SequenceClassifier::classes(files)?;
+        if !(1..=2).contains(&classes) {
             return Err(Error::Config {
-                path: config.path,
+                path: files.path("config.json"),
                 field: "num_labels (or id2label)".to_owned(),
-                found: config.num_labels.to_string(),
+                found: classes.to_string(),
                 expected: "1 (relevance) or 2 (irrelevant, relevant)".to_owned(),
             });
         }
@@ -68,14 +67,22 @@ impl CrossEncoder {
         })
     }
 
-    /// Loads the encoder of a folder, and puts a head of one class on it that nobody trained yet; see
+    /// Loads the encoder or decoder of a folder, and puts a head of one class on it that nobody trained yet; see
     /// [`SequenceClassifier::with_new_head`].
     ///
     /// # Errors
     /// As [`SequenceClassifier::with_new_head`].
     pub fn with_new_head(folder: impl Into<PathBuf>, seed: u64, device: &Device) -> Result<Self> {
+        Self::with_new_head_from_files(&ModelFiles::folder(folder)?, seed, device)
+    }
+
+    fn with_new_head_from_files(files: &ModelFiles, seed: u64, device: &Device) -> Result<Self> {
+        let head = NewHead::new(Labels::new(["LABEL_0"])?)
+            .with_problem_type(ProblemType::Regression)
+            .with_pooling(SequenceClassifier::own_pooling(files)?)
+            .with_seed(seed);
         Ok(Self {
-            classifier: SequenceClassifier::with_new_head(folder, &new_head(seed)?, device)?,
+            classifier: SequenceClassifier::with_new_head_from_files(files, &head, device)?,
             adapters: AdapterStack::base(),
         })
     }
@@ -86,13 +93,9 @@ impl CrossEncoder {
     /// As [`CrossEncoder::from_files`] and [`CrossEncoder::with_new_head`].
     pub fn for_tuning(folder: impl Into<PathBuf>, seed: u64, device: &Device) -> Result<Self> {
         let files = ModelFiles::folder(folder)?;
-        let config = EncoderModel::config(&transformer_files(&files)?)?;
-        match SequenceClassifier::is_tuned(&files)? && config.num_labels == 1 {
+        match SequenceClassifier::is_tuned(&files)? && SequenceClassifier::classes(&files)? == 1 {
             true => Self::from_files(&files, device),
-            false => Ok(Self {
-                classifier: SequenceClassifier::with_new_head_from_files(&files, &new_head(seed)?, device)?,
-                adapters: AdapterStack::base(),
-            }),
+            false => Self::with_new_head_from_files(&files, seed, device),
         }
     }
 
@@ -111,14 +114,9 @@ impl CrossEncoder {
         self.classifier.report()
     }
 
-    /// The shape of the transformer.
-    pub fn config(&self) -> &EncoderConfig {
-        self.classifier.encoder().shape()
-    }
-
     /// The transformer.
-    pub fn encoder(&self) -> &Arc<EncoderModel> {
-        self.classifier.encoder()
+    pub fn transformer(&self) -> &Transformer {
+        self.classifier.transformer()
     }
 
     /// The tokenizer.
@@ -202,15 +200,6 @@ impl Reranker for CrossEncoder {
         let logits = self.logits(query, passages)?;
         Ok(logits.iter().map(|logits| relevance(logits)).collect())
     }
-}
-
-/// A head of one class.
-fn new_head(seed: u64) -> Result<NewHead> {
-    let head = NewHead::new(Labels::new(["LABEL_0"])?);
-    Ok(head
-        .with_problem_type(ProblemType::Regression)
-        .with_pooling(HeadPooling::FirstToken)
-        .with_seed(seed))
 }
 
 /// The probability of relevance. The softmax of two classes is the sigmoid of their difference.

@@ -1,6 +1,7 @@
 //! The pre-norm transformer decoder, one for all families.
 
 mod attention;
+mod causal;
 mod config;
 mod experts;
 mod families;
@@ -15,9 +16,11 @@ mod rope;
 mod rope_config;
 
 pub(in crate::models) use attention::Angles;
+pub use causal::Decoder;
 pub use config::{DecoderConfig, ExpertsConfig, LayerConfig, NormKind, Positions};
 pub use families::DECODER_FAMILIES;
-pub use model::Decoder;
+pub(in crate::models) use families::class_prefix as decoder_class;
+pub use model::DecoderModel;
 pub(in crate::models) use model::indices;
 pub use prompt::Prompted;
 pub use rope::{Rope, RopeRegime};

@@ -1,6 +1,6 @@
-//! The decoder from token ids to hidden states and logits.
+//! The decoder from token ids to hidden states.
 //!
-//! Letters: `t` tokens of all texts, `h` hidden width, `v` vocabulary, `s` chosen tokens.
+//! Letters: `t` tokens of all texts, `h` hidden width.
 
 use std::sync::Arc;
 
@@ -21,21 +21,24 @@ use crate::kernels::{LayerCache, LinearWeight};
 use crate::nn::{Context, Dropout, Embedding, KvCache, Linear, Segments};
 use crate::weights::{Loader, ModelFiles};
 
-/// A pre-norm transformer decoder with its output layer.
+/// A pre-norm transformer decoder without a head.
+///
+/// [`super::Decoder`] is one with its output layer.
 #[derive(Clone, Debug)]
-pub struct Decoder {
+pub struct DecoderModel {
     config: DecoderConfig,
     embed_tokens: Embedding,
     embed_positions: Option<Embedding>,
     dropout: Dropout,
     layers: Vec<Layer>,
     norm: Norm,
-    lm_head: Linear,
     device: Device,
     shapes: Arc<ModuleShapes>,
+    /// The modules that adapters of a pass may change: the shapes of the model with its head, where there is one.
+    adaptable: Arc<ModuleShapes>,
 }
 
-impl Decoder {
+impl DecoderModel {
     /// Reads the `config.json` of a model's folder.
     ///
     /// # Errors
@@ -46,31 +49,20 @@ impl Decoder {
         families::read(&ConfigFile::require(files, "config.json", remedy)?)
     }
 
-    /// Takes the decoder's tensors.
+    /// Takes the decoder's tensors, whether they stand under the prefix of its family or not.
     ///
     /// # Errors
     /// As [`Loader::tensor`].
     pub fn load(config: &DecoderConfig, loader: &Loader<'_>) -> Result<Self> {
-        let (names, h, v) = (&config.names, config.hidden_size, config.vocab_size);
         let parts = Parts::new(config, loader);
-        let embed_slot = format!("{}{}", names.model, names.embed_tokens);
-        // 1. The output layer, which may be the table of words as well.
-        let (embed_tokens, lm_head) = if config.tie_word_embeddings {
-            let weight = parts.linear_weight(&parts.path(&embed_slot), h, v, false)?;
-            let embed = Embedding::tied(&embed_slot, weight.clone());
-            (embed, Linear::with_weight(names.lm_head, weight, None)?)
-        } else {
-            let table = parts.linear_weight(&parts.path(&embed_slot), h, v, false)?;
-            let bias = match names.biases.lm_head {
-                true => Some(loader.tensor(&format!("{}.bias", names.lm_head), [v])?),
-                false => None,
-            };
-            let weight = parts.linear_weight(names.lm_head, h, v, false)?;
-            (
-                Embedding::of_weight(&embed_slot, table),
-                Linear::with_weight(names.lm_head, weight, bias)?,
-            )
-        };
+        let words = parts.words()?;
+        Self::around(Embedding::of_weight(parts.words_slot(), words), &parts)
+    }
+
+    /// Takes all tensors but the table of words.
+    pub(super) fn around(embed_tokens: Embedding, parts: &Parts<'_, '_>) -> Result<Self> {
+        let (config, loader) = (parts.config, parts.loader);
+        let (names, h) = (&config.names, config.hidden_size);
         let embed_positions = match config.positions {
             Positions::Learned(rows) => {
                 let slot = format!("{}{}", names.model, names.embed_positions);
@@ -79,25 +71,41 @@ impl Decoder {
             }
             Positions::Rotary(_) => None,
         };
-        // 2. The layers.
-        let layers = (0..config.layers.len()).map(|index| Layer::load(config, index, &parts));
+        let layers = (0..config.layers.len()).map(|index| Layer::load(config, index, parts));
         let mut decoder = Self {
             embed_tokens,
             embed_positions,
             dropout: Dropout::new("embeddings.dropout", config.dropout.embeddings),
             layers: layers.collect::<Result<_>>()?,
             norm: parts.norm(names.norm, h)?,
-            lm_head,
             device: loader.device().clone(),
             config: config.clone(),
             shapes: Arc::default(),
+            adaptable: Arc::default(),
         };
-        let head = names.lm_head;
-        let transposed = |slot: &str| names.transposed && slot != head;
-        let shapes = ModuleShapes::new(&decoder.modules(), transposed, Some(head));
-        let shapes = shapes.with_words(&embed_slot, config.embedding_scale);
-        decoder.shapes = Arc::new(shapes.with_sublayers(decoder.sublayers()));
+        let shapes = ModuleShapes::new(&decoder.modules(), |_| names.transposed, None)
+            .with_words(decoder.embed_tokens.slot(), config.embedding_scale)
+            .with_sublayers(decoder.sublayers());
+        decoder.shapes = Arc::new(shapes);
+        decoder.adaptable = Arc::clone(&decoder.shapes);
         Ok(decoder)
+    }
+
+    /// A layer without a bias behind the decoder, of so many rows.
+    pub(in crate::models) fn head(
+        config: &DecoderConfig,
+        loader: &Loader<'_>,
+        slot: &str,
+        o: usize,
+    ) -> Result<Linear> {
+        let weight = Parts::new(config, loader).matrix(slot, config.hidden_size, o)?;
+        Linear::with_weight(slot, weight, None)
+    }
+
+    /// Lets adapters of a model with a head pass, of which this is the base.
+    pub(in crate::models) fn under(mut self, shapes: &Arc<ModuleShapes>) -> Self {
+        self.adaptable = Arc::clone(shapes);
+        self
     }
 
     /// The shape of the model.
@@ -148,7 +156,7 @@ impl Decoder {
     /// values go into the cache.
     ///
     /// Virtual tokens of adapters go into the caches before the texts, and take room there
-    /// ([`Decoder::virtual_ids`]).
+    /// ([`DecoderModel::virtual_ids`]).
     ///
     /// The adapters of `context` must be those that the caches were filled with; where texts start follows from the
     /// caches.
@@ -157,7 +165,7 @@ impl Decoder {
     /// `ids [t]`, one cache for each text `-> [t, h]`.
     ///
     /// # Errors
-    /// As [`Decoder::forward`].
+    /// As [`DecoderModel::forward`].
     pub fn forward_cached(
         &self,
         ids: &[u32],
@@ -206,7 +214,7 @@ impl Decoder {
     /// `ids [t] -> [t, h]` of each of `num_hidden_layers + 2`.
     ///
     /// # Errors
-    /// As [`Decoder::forward`].
+    /// As [`DecoderModel::forward`].
     pub fn hidden_states(&self, ids: &[u32], context: &Context) -> Result<Vec<Tensor<2>>> {
         if let Some(prompted) = self.prompted(ids, context) {
             let states = self.hidden_states(&prompted.ids, &prompted.context)?;
@@ -227,46 +235,6 @@ impl Decoder {
         Ok(states)
     }
 
-    /// What the output layer says of hidden states behind the last norm.
-    ///
-    /// # Shapes
-    /// `[t, h] -> [t, v]`.
-    #[must_use]
-    pub fn logits(&self, hidden: Tensor<2>, context: &Context) -> Tensor<2> {
-        let logits = self.lm_head.forward(hidden, context);
-        match self.config.final_logit_softcapping {
-            Some(cap) => (logits / cap).tanh() * cap,
-            None => logits,
-        }
-    }
-
-    /// The weight and bias of the output layer as a text of the pass sees them, its adapters folded in; all texts of the pass
-    /// have the adapters of the first. With them a loss is computed without all logits at once
-    /// ([`cross_entropy`](crate::kernels::cross_entropy)).
-    ///
-    /// # Shapes
-    /// `-> [v, h], [v]`.
-    #[must_use]
-    pub fn output(&self, context: &Context) -> (LinearWeight, Option<Tensor<1>>) {
-        match context.adapters().first() {
-            Some(stack) if stack.touches(self.lm_head.slot()) => stack.folded(&self.lm_head),
-            _ => (self.lm_head.linear_weight().clone(), self.lm_head.bias().cloned()),
-        }
-    }
-
-    /// The logits of some tokens only, named by rising packed indices; usually the last of each text.
-    ///
-    /// # Shapes
-    /// `hidden [t, h]`, `tokens [s] -> [s, v]`.
-    #[must_use]
-    pub fn logits_of(&self, hidden: Tensor<2>, tokens: &[usize], context: &Context) -> Tensor<2> {
-        if tokens.len() == hidden.dims()[0] {
-            return self.logits(hidden, context);
-        }
-        let chosen = hidden.select(0, indices(tokens, &self.device));
-        self.logits(chosen, &context.gathered(tokens))
-    }
-
     /// The modules that a merge changes, in the order of [`AdapterBase::modules`].
     pub(crate) fn modules_mut(&mut self) -> Vec<ModuleMut<'_>> {
         let mut modules = vec![ModuleMut::Embedding(&mut self.embed_tokens)];
@@ -275,22 +243,15 @@ impl Decoder {
             .iter_mut()
             .for_each(|layer| layer.modules_mut(&mut modules));
         modules.push(self.norm.module_mut());
-        modules.push(ModuleMut::Linear(&mut self.lm_head));
         modules
     }
 
     /// Notes whether the output layer's weight is still the table of words.
-    pub(crate) fn set_tied(&mut self, tied: bool) {
+    pub(super) fn set_tied(&mut self, tied: bool) {
         self.config.tie_word_embeddings = tied;
     }
 
-    /// Whether the output layer's weight equals the table of words.
-    pub(crate) fn has_one_table(&self) -> bool {
-        let (table, head) = (self.embed_tokens.weight(), self.lm_head.weight());
-        table.dims() == head.dims() && table.into_data() == head.into_data()
-    }
-
-    /// As [`Decoder::forward_cached`] where a text has grown beyond the rotation of its cached keys: all texts of the
+    /// As [`DecoderModel::forward_cached`] where a text has grown beyond the rotation of its cached keys: all texts of the
     /// pass are computed from their first token on.
     fn forward_anew(&self, ids: &[u32], caches: &mut [&mut KvCache], context: &Context) -> Result<Tensor<2>> {
         let (mut whole, mut lengths, mut new) = (Vec::new(), Vec::new(), Vec::new());
@@ -341,7 +302,7 @@ impl Decoder {
     }
 
     /// The ends of sublayers, by slot.
-    fn sublayers(&self) -> Vec<(String, SublayerShape)> {
+    pub(in crate::models) fn sublayers(&self) -> Vec<(String, SublayerShape)> {
         let width = self.config.hidden_size;
         let of = |(layer, ends): (usize, &Layer)| {
             ends.ends()
@@ -355,7 +316,7 @@ impl Decoder {
         context
             .adapter_runs()
             .iter()
-            .try_for_each(|(_, stack)| stack.check(&self.shapes))
+            .try_for_each(|(_, stack)| stack.check(&self.adaptable))
     }
 
     /// The rotations of this pass, one for each kind that layers name.
@@ -394,7 +355,7 @@ impl Decoder {
     }
 }
 
-impl Layered for Decoder {
+impl Layered for DecoderModel {
     fn num_layers(&self) -> usize {
         self.layers.len()
     }
@@ -432,7 +393,7 @@ impl Layered for Decoder {
     }
 }
 
-impl AdapterBase for Decoder {
+impl AdapterBase for DecoderModel {
     fn module_shapes(&self) -> &Arc<ModuleShapes> {
         &self.shapes
     }
@@ -442,17 +403,11 @@ impl AdapterBase for Decoder {
         modules.extend(self.embed_positions.as_ref().map(Module::Embedding));
         self.layers.iter().for_each(|layer| layer.modules(&mut modules));
         modules.push(self.norm.module());
-        modules.push(Module::Linear(&self.lm_head));
         modules
     }
 
     fn device(&self) -> &Device {
         &self.device
-    }
-
-    fn tied(&self) -> Option<(&str, &str)> {
-        let tied = self.config.tie_word_embeddings;
-        tied.then(|| (self.embed_tokens.slot(), self.lm_head.slot()))
     }
 }
 
@@ -483,10 +438,30 @@ pub(super) struct Parts<'a, 'b> {
 }
 
 impl<'a, 'b> Parts<'a, 'b> {
-    fn new(config: &'a DecoderConfig, loader: &'a Loader<'b>) -> Self {
+    pub(super) fn new(config: &'a DecoderConfig, loader: &'a Loader<'b>) -> Self {
         let anchor = format!("{}.weight", config.names.embed_tokens);
         let bare = !loader.contains(&format!("{}{anchor}", config.names.model)) && loader.contains(&anchor);
         Self { config, loader, bare }
+    }
+
+    /// The slot of the table of words.
+    pub(super) fn words_slot(&self) -> String {
+        format!("{}{}", self.config.names.model, self.config.names.embed_tokens)
+    }
+
+    /// The table of words.
+    pub(super) fn words(&self) -> Result<LinearWeight> {
+        let config = self.config;
+        self.matrix(
+            &self.path(&self.words_slot()),
+            config.hidden_size,
+            config.vocab_size,
+        )
+    }
+
+    /// A matrix that is stored `[o, i]` in every family.
+    pub(super) fn matrix(&self, path: &str, i: usize, o: usize) -> Result<LinearWeight> {
+        self.linear_weight(path, i, o, false)
     }
 
     /// The path in the file of a slot.

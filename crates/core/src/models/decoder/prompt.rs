@@ -9,7 +9,7 @@ use std::ops::Range;
 
 use burn::tensor::Tensor;
 
-use super::model::Decoder;
+use super::model::DecoderModel;
 use crate::adapters::AdapterStack;
 use crate::error::{Error, Result};
 use crate::nn::{Context, Segments};
@@ -25,7 +25,7 @@ pub struct Prompted {
     pub real: Vec<usize>,
 }
 
-impl Decoder {
+impl DecoderModel {
     /// The ids of the virtual tokens that stand before a text with these adapters.
     #[must_use]
     pub fn virtual_ids(&self, adapters: &AdapterStack) -> Vec<u32> {

@@ -9,6 +9,6 @@ mod position_bias;
 
 pub use config::EncoderConfig;
 pub use families::FAMILIES;
-pub(super) use families::{Family, class_name};
+pub(super) use families::{Family, class_prefix as encoder_class};
 pub(super) use layer::linear;
 pub use model::EncoderModel;

@@ -4,8 +4,8 @@
 
 use burn::tensor::Tensor;
 
-use super::super::sentence::{SentenceHead, first_tokens};
-use super::body::{Head, HeadLoader};
+use super::super::sentence::{SentenceHead, first_tokens, last_tokens};
+use super::body::{DecoderHeadLoader, Head, HeadLoader};
 use super::described::{SEQUENCE, is_tuned};
 use crate::adapters::Module;
 use crate::error::{Error, Result};
@@ -19,6 +19,9 @@ use crate::weights::{LoadReport, ModelFiles};
 pub enum HeadPooling {
     /// The first token, through a layer of its own: the head of `...ForSequenceClassification` in transformers.
     FirstToken,
+    /// The last token, through one layer without a bias: the head of `...ForSequenceClassification` on decoders, where no
+    /// other token has seen the whole text.
+    LastToken,
     /// The vector that a sentence encoder makes of the text (its pooling, and the layers behind it), brought to length 1
     /// or left as the pooling makes it. One linear layer follows. Such a model is a sentence-transformers folder whose
     /// last module is that layer.
@@ -28,7 +31,10 @@ pub enum HeadPooling {
     },
 }
 
-/// A classification head of either kind.
+/// The head of decoders.
+const SCORE: &str = "score";
+
+/// A classification head of any kind.
 #[derive(Clone, Debug)]
 #[allow(
     clippy::large_enum_variant,
@@ -44,6 +50,8 @@ pub(super) enum ClassificationHead {
         /// Before `dense`, where the family has it, and before `out_proj`.
         dropout: [Dropout; 2],
     },
+    /// `score(last token)`.
+    LastToken(Linear),
     /// Pooling and further steps, of which the last is a linear layer.
     Sentence(SentenceHead),
 }
@@ -95,6 +103,12 @@ impl ClassificationHead {
             false => HeadPooling::FirstToken,
         });
         match pooling {
+            HeadPooling::LastToken => Err(Error::InvalidArgument {
+                argument: "pooling",
+                reason: "the last token of an encoder has seen no more than the first; read the first token, or sentence \
+                         vectors"
+                    .to_owned(),
+            }),
             HeadPooling::FirstToken => {
                 let names = parts.family.head;
                 let (dense, in_model) = (names.dense, names.dense_in_model);
@@ -120,10 +134,35 @@ impl ClassificationHead {
         }
     }
 
+    /// Takes the head of a decoder.
+    pub(super) fn load_decoders(c: usize, parts: &DecoderHeadLoader<'_, '_>) -> Result<Self> {
+        Ok(Self::LastToken(parts.projection(SCORE, c)?))
+    }
+
+    /// A new head on a decoder.
+    pub(super) fn new_decoders(
+        c: usize,
+        pooling: Option<HeadPooling>,
+        seed: u64,
+        parts: &DecoderHeadLoader<'_, '_>,
+    ) -> Result<Self> {
+        match pooling {
+            None | Some(HeadPooling::LastToken) => {
+                let score = parts.new_projection(SCORE, c, &mut Random::new(seed))?;
+                Ok(Self::LastToken(score))
+            }
+            Some(HeadPooling::FirstToken | HeadPooling::Sentence { .. }) => Err(Error::InvalidArgument {
+                argument: "pooling",
+                reason: "only the last token of a decoder has seen the whole text; read that".to_owned(),
+            }),
+        }
+    }
+
     /// What the head reads.
     pub(super) fn pooling(&self) -> HeadPooling {
         match self {
             Self::FirstToken { .. } => HeadPooling::FirstToken,
+            Self::LastToken(_) => HeadPooling::LastToken,
             Self::Sentence(head) => HeadPooling::Sentence {
                 normalised: head.is_normalised(),
             },
@@ -135,6 +174,7 @@ impl ClassificationHead {
     pub(super) fn pool(&self, hidden: &Tensor<2>, segments: &Segments, context: &Context) -> Tensor<2> {
         match self {
             Self::FirstToken { .. } => first_tokens(hidden, segments),
+            Self::LastToken(_) => last_tokens(hidden, segments),
             Self::Sentence(head) => head.before_last(hidden, segments, context),
         }
     }
@@ -154,6 +194,7 @@ impl ClassificationHead {
                 let x = dense.forward_activated(pooled, *activation, context); // [b, h]
                 out_proj.forward(before_last.forward(x, context), context)
             }
+            Self::LastToken(score) => score.forward(pooled, context),
             Self::Sentence(head) => head.last(pooled, context),
         }
     }
@@ -176,6 +217,7 @@ impl Head for ClassificationHead {
     fn modules<'a>(&'a self, into: &mut Vec<Module<'a>>) {
         match self {
             Self::FirstToken { dense, out_proj, .. } => into.extend([dense, out_proj].map(Module::Linear)),
+            Self::LastToken(score) => into.push(Module::Linear(score)),
             Self::Sentence(head) => into.extend(head.linears().map(Module::Linear)),
         }
     }

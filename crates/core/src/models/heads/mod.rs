@@ -1,10 +1,11 @@
-//! Models with a head on an encoder: classes of texts, classes of words, answers in a passage.
+//! Models with a head on an encoder, and classifiers on decoders: classes of texts, classes of words, answers in a passage.
 
 mod body;
 mod classification;
 mod described;
 mod labels;
 mod new_head;
+mod padding;
 mod save;
 mod sequence;
 mod span;

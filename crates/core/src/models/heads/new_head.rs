@@ -10,8 +10,8 @@ use crate::error::Result;
 use crate::generation::Random;
 use crate::nn::Linear;
 
-/// What a new classification head is like: weights are drawn from N(0, `initializer_range`), biases are 0, as in
-/// transformers.
+/// What a new classification head is like: weights are drawn from N(0, `initializer_range`), biases are 0 (and a decoder's
+/// head has none), as in transformers.
 ///
 /// ```
 /// use ragtune_core::models::{HeadPooling, Labels, NewHead};
@@ -45,8 +45,8 @@ impl NewHead {
         self
     }
 
-    /// What the head reads; by default the pooled vectors of a sentence-transformers folder, and the first token of any
-    /// other model.
+    /// What the head reads; by default the last token of a decoder, the pooled vectors of a sentence-transformers folder, and the
+    /// first token of any other encoder.
     #[must_use]
     pub fn with_pooling(mut self, pooling: HeadPooling) -> Self {
         self.pooling = Some(pooling);
@@ -69,8 +69,26 @@ pub(super) fn new_linear(
     random: &mut Random,
     device: &Device,
 ) -> Result<Linear> {
-    let weight = Tensor::from_data(TensorData::new(normal(i * o, deviation, random), [o, i]), device);
-    Linear::new(slot, weight, Some(Tensor::zeros([o], device)))
+    Linear::new(
+        slot,
+        new_weight((i, o), deviation, random, device),
+        Some(Tensor::zeros([o], device)),
+    )
+}
+
+/// A layer with weights from N(0, `deviation`) and no bias.
+pub(super) fn new_projection(
+    slot: &str,
+    dims: (usize, usize),
+    deviation: f64,
+    random: &mut Random,
+    device: &Device,
+) -> Result<Linear> {
+    Linear::new(slot, new_weight(dims, deviation, random, device), None)
+}
+
+fn new_weight((i, o): (usize, usize), deviation: f64, random: &mut Random, device: &Device) -> Tensor<2> {
+    Tensor::from_data(TensorData::new(normal(i * o, deviation, random), [o, i]), device)
 }
 
 /// Numbers from N(0, `deviation`) (Box and Muller 1958, doi:10.1214/aoms/1177706645).

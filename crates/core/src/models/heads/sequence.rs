@@ -8,15 +8,16 @@ use std::sync::Arc;
 use burn::tensor::{Device, Tensor};
 use serde_json::{Map, Value, json};
 
-use super::super::encoder::EncoderModel;
 use super::super::layered::layered_through;
 use super::super::saving::{new_folder, write_json};
 use super::super::sentence::{SentenceFolder, to_host};
 use super::super::tokenizer::{Encoded, TextTokenizer};
-use super::body::{Body, Head};
+use super::super::transformer::Transformer;
+use super::body::{Body, Head, is_decoder};
 use super::classification::{ClassificationHead, HeadPooling};
 use super::described::{SENTENCE_CONFIG, SEQUENCE, check_same, described, is_tuned, strip};
 use super::labels::argmax;
+use super::padding::{new_padding, padding};
 use super::save::set_class;
 use super::{Labels, NewHead, ProblemType};
 use crate::adapters::{AdapterBase, AdapterStack, Module, ModuleShapes};
@@ -24,9 +25,9 @@ use crate::error::Result;
 use crate::nn::Context;
 use crate::weights::{FloatType, LoadReport, ModelFiles};
 
-/// A classifier of texts, or of pairs of texts: an encoder with a head over each text.
+/// A classifier of texts, or of pairs of texts: an encoder or a decoder with a head over each text.
 ///
-/// It loads the folders of transformers (`...ForSequenceClassification`), and sentence-transformers folders that end in
+/// It loads the folders of transformers (`...ForSequenceClassification`) of both kinds, and sentence-transformers folders that end in
 /// a linear layer; see [`HeadPooling`].
 ///
 /// ```no_run
@@ -43,7 +44,7 @@ use crate::weights::{FloatType, LoadReport, ModelFiles};
 /// ```
 #[derive(Clone, Debug)]
 pub struct SequenceClassifier {
-    body: Body,
+    body: Body<Transformer>,
     head: ClassificationHead,
     labels: Labels,
     problem_type: ProblemType,
@@ -97,19 +98,30 @@ impl SequenceClassifier {
         let file = described(files)?;
         let labels = Labels::read(&file)?;
         let problem_type = ProblemType::read(&file, labels.len())?;
+        if is_decoder(files)? {
+            let (body, head) = Body::load_decoder(files, device, padding, |parts| {
+                ClassificationHead::load_decoders(labels.len(), parts)
+            })?;
+            return Ok(Self {
+                body: body.map(Transformer::Decoder),
+                head,
+                labels,
+                problem_type,
+            });
+        }
         let (body, head) = Body::load(files, device, |parts| {
             ClassificationHead::load(files, labels.len(), parts)
         })?;
         Ok(Self {
-            body,
+            body: body.map(Transformer::Encoder),
             head,
             labels,
             problem_type,
         })
     }
 
-    /// Loads the encoder of a folder (a bare model, a sentence-transformers folder, a model with some other head), and
-    /// puts a head on it that nobody trained yet.
+    /// Loads the encoder or decoder of a folder (a bare model, a sentence-transformers folder, a language model, a model with
+    /// some other head), and puts a head on it that nobody trained yet.
     ///
     /// ```no_run
     /// use ragtune_core::device::Device;
@@ -134,11 +146,22 @@ impl SequenceClassifier {
     /// As [`SequenceClassifier::with_new_head`].
     pub fn with_new_head_from_files(files: &ModelFiles, new: &NewHead, device: &Device) -> Result<Self> {
         let classes = new.labels.len();
+        if is_decoder(files)? {
+            let (body, head) = Body::load_decoder(files, device, new_padding, |parts| {
+                ClassificationHead::new_decoders(classes, new.pooling, new.seed, parts)
+            })?;
+            return Ok(Self {
+                body: body.map(Transformer::Decoder),
+                head,
+                labels: new.labels.clone(),
+                problem_type: new.problem_type,
+            });
+        }
         let (body, head) = Body::load(files, device, |parts| {
             ClassificationHead::new(files, classes, new.pooling, new.seed, parts)
         })?;
         Ok(Self {
-            body,
+            body: body.map(Transformer::Encoder),
             head,
             labels: new.labels.clone(),
             problem_type: new.problem_type,
@@ -208,8 +231,21 @@ impl SequenceClassifier {
     }
 
     /// The transformer.
-    pub fn encoder(&self) -> &Arc<EncoderModel> {
+    pub fn transformer(&self) -> &Transformer {
         &self.body.encoder
+    }
+
+    /// The classes that the `config.json` of a model's folder names, or would have by default.
+    pub(in crate::models) fn classes(files: &ModelFiles) -> Result<usize> {
+        Ok(Labels::read(&Body::config_file(files)?)?.len())
+    }
+
+    /// What a new head on the model of a folder reads, where it is the family's own.
+    pub(in crate::models) fn own_pooling(files: &ModelFiles) -> Result<HeadPooling> {
+        Ok(match is_decoder(files)? {
+            true => HeadPooling::LastToken,
+            false => HeadPooling::FirstToken,
+        })
     }
 
     /// The tokenizer.
@@ -221,7 +257,7 @@ impl SequenceClassifier {
     ///
     /// ```no_run
     /// # fn of(classifier: &ragtune_core::models::SequenceClassifier) {
-    /// assert_eq!(classifier.heads(), ["pooler.dense", "classifier"]); // of a BERT
+    /// assert_eq!(classifier.heads(), ["pooler.dense", "classifier"]); // of a BERT; ["score"] of a Llama
     /// # }
     /// ```
     #[must_use]
@@ -324,7 +360,7 @@ impl SequenceClassifier {
         self.head.logits(pooled, &context.per_text())
     }
 
-    /// The head on the encoder's hidden states.
+    /// The head on the transformer's hidden states.
     ///
     /// # Shapes
     /// `hidden [t, h] -> [b, c]`.
@@ -333,7 +369,7 @@ impl SequenceClassifier {
     }
 
     /// Writes the classifier, with what adapters make of it, as a folder that ragtune and Python load, in the given type:
-    /// with the head over the first token for transformers (`AutoModelForSequenceClassification`), with a head over
+    /// with a head over the first or last token for transformers (`AutoModelForSequenceClassification`), with a head over
     /// sentence vectors for sentence-transformers, whose `encode` then gives the logits. Names of classes and problem type
     /// stand in `config.json`, of a head over sentence vectors in `config_sentence_transformers.json`: transformers, which
     /// has no place for such a head, would make one of its own for them. The folder appears whole or not at all.
@@ -345,18 +381,20 @@ impl SequenceClassifier {
     /// adapters of another base, and [`crate::Error::Checkpoint`] for a weight that is not finite in the type.
     pub fn save(&self, folder: impl AsRef<Path>, adapters: &AdapterStack, dtype: FloatType) -> Result<()> {
         let folder = folder.as_ref();
-        let ClassificationHead::Sentence(head) = &self.head else {
+        let (ClassificationHead::Sentence(head), Transformer::Encoder(encoder)) =
+            (&self.head, &self.body.encoder)
+        else {
             let class = (SEQUENCE, |config: &mut _| self.describe(config));
             return self.body.save(&self.head, folder, adapters, dtype, class);
         };
         adapters.check(&self.body.shapes)?;
         let parts = SentenceFolder {
             files: &self.body.files,
-            encoder: &self.body.encoder,
+            encoder,
             head,
             max_length: self.body.max_length,
             unused: &self.body.report.unused,
-            prefix: self.body.family.prefix,
+            prefix: self.body.prefix,
             adapters,
             dtype,
         };
@@ -365,7 +403,7 @@ impl SequenceClassifier {
             self.describe(&mut classes);
             write_json(&partial.join(SENTENCE_CONFIG), &classes)?;
             parts.write(partial, |config| {
-                set_class(config, &self.encoder().shape().model_type, "Model", dtype);
+                set_class(config, &self.body.model_type, "Model", dtype);
                 strip(config);
             })
         })
@@ -394,6 +432,6 @@ impl AdapterBase for SequenceClassifier {
     }
 
     fn device(&self) -> &Device {
-        AdapterBase::device(&*self.body.encoder)
+        self.body.encoder.device()
     }
 }

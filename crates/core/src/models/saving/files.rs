@@ -64,11 +64,20 @@ pub(in crate::models) fn copy_names(files: &ModelFiles, names: &[&str], folder: 
     Ok(())
 }
 
-/// Writes a tokenizer's files; its configuration says where texts are cut.
-pub(in crate::models) fn write_tokenizer(files: &ModelFiles, max_length: usize, folder: &Path) -> Result<()> {
+/// Writes a tokenizer's files; its configuration says where texts are cut, and which token fills batches where it does not
+/// say so already.
+pub(in crate::models) fn write_tokenizer(
+    files: &ModelFiles,
+    max_length: usize,
+    pad: Option<&str>,
+    folder: &Path,
+) -> Result<()> {
     copy_names(files, &TOKENIZER_FILES, folder)?;
     let mut config: Map<String, Value> = files.json("tokenizer_config.json")?.unwrap_or_default();
     config.insert("model_max_length".to_owned(), json!(max_length));
+    if let Some(pad) = pad.filter(|_| config.get("pad_token").is_none_or(Value::is_null)) {
+        config.insert("pad_token".to_owned(), json!(pad));
+    }
     write_json(&folder.join("tokenizer_config.json"), &config)
 }
 

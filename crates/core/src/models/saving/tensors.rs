@@ -47,11 +47,12 @@ pub(in crate::models) fn module_tensors<'a>(
     std::iter::once(weight).chain(bias).collect()
 }
 
-/// Writes the weights file of an encoder: its modules, by the paths that `path` gives them, with the changes of adapters,
-/// and tensors of the checkpoint that no module has but a reader of the bare model may want (a pooler nobody uses here).
+/// Writes the weights file of a transformer: its modules, by the paths that `path` gives them, with the changes of adapters,
+/// turned where `transposed` says so, and tensors of the checkpoint that no module has but a reader of the bare model may want (a pooler nobody uses here).
 pub(in crate::models) fn save_modules(
     modules: &[Module<'_>],
     path: impl Fn(&str) -> String,
+    transposed: impl Fn(&str) -> bool,
     adapters: &AdapterStack,
     left_over: LeftOver<'_>,
     (file, dtype): (&Path, FloatType),
@@ -61,7 +62,8 @@ pub(in crate::models) fn save_modules(
         if !module.kind().has_bias() && adapters.merged_bias(*module).is_some() {
             return Err(unexpected_bias(module.slot(), file));
         }
-        tensors.extend(module_tensors(*module, &path(module.slot()), false, adapters));
+        let slot = module.slot();
+        tensors.extend(module_tensors(*module, &path(slot), transposed(slot), adapters));
     }
     // Of a model from memory, the weights are not kept.
     let files = [Checkpoint::FILE, Checkpoint::INDEX];

@@ -14,5 +14,5 @@ pub use folder::SentenceModule;
 pub(super) use folder::{TRANSFORMER_CONFIGS, max_length, transformer_files};
 pub(super) use head::SentenceHead;
 pub use pooling::PoolingMode;
-pub(super) use pooling::first_tokens;
+pub(super) use pooling::{first_tokens, last_tokens};
 pub(super) use save::SentenceFolder;

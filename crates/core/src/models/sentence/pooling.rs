@@ -166,6 +166,18 @@ pub(in crate::models) fn first_tokens(x: &Tensor<2>, segments: &Segments) -> Ten
     cls.forward(x, segments, 0)
 }
 
+/// The last token of each text, where its first one is nothing that knows of the others.
+///
+/// # Shapes
+/// `x [t, h] -> [b, h]`.
+pub(in crate::models) fn last_tokens(x: &Tensor<2>, segments: &Segments) -> Tensor<2> {
+    let last = Pooling {
+        modes: vec![PoolingMode::LastToken],
+        include_prompt: true,
+    };
+    last.forward(x, segments, 0)
+}
+
 /// Neighbouring texts of equal length.
 struct Run {
     start: usize,

@@ -125,7 +125,7 @@ impl SentenceFolder<'_> {
             edit(&mut config);
         }
         write_json(&folder.join("config.json"), &config)?;
-        write_tokenizer(&files, self.max_length, folder)?;
+        write_tokenizer(&files, self.max_length, None, folder)?;
         // The limit stands in one file, whatever its name was.
         let mut limits = Map::from_iter([("do_lower_case".to_owned(), json!(false))]);
         for name in TRANSFORMER_CONFIGS {
@@ -146,6 +146,7 @@ impl SentenceFolder<'_> {
         save_modules(
             &modules,
             str::to_owned,
+            |_| false,
             self.adapters,
             left_over,
             (&file, self.dtype),

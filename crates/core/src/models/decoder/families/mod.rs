@@ -30,6 +30,27 @@ pub const DECODER_FAMILIES: &[&str] = &[
     "smollm3",
 ];
 
+/// What classes of transformers begin with, by `model_type`.
+const CLASSES: [(&str, &str); 10] = [
+    ("llama", "Llama"),
+    ("mistral", "Mistral"),
+    ("mixtral", "Mixtral"),
+    ("qwen2", "Qwen2"),
+    ("qwen3", "Qwen3"),
+    ("gemma3_text", "Gemma3Text"),
+    ("phi3", "Phi3"),
+    ("gpt2", "GPT2"),
+    ("gpt_neox", "GPTNeoX"),
+    ("smollm3", "SmolLM3"),
+];
+
+/// What the classes of a decoder with a head begin with in transformers, such as `Llama` in
+/// `LlamaForSequenceClassification`.
+pub(in crate::models) fn class_prefix(model_type: &str) -> Option<&'static str> {
+    let class = CLASSES.iter().find(|(family, _)| *family == model_type);
+    class.map(|(_, class)| *class)
+}
+
 /// Reads a `config.json` in the way of its family.
 pub(super) fn read(file: &ConfigFile) -> Result<DecoderConfig> {
     let Some(model_type) = file.text("model_type")? else {

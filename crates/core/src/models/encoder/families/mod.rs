@@ -72,11 +72,11 @@ const CLASSES: [(&str, &str); 6] = [
     ("camembert", "Camembert"),
 ];
 
-/// The class in transformers of a model with a head, such as `BertForSequenceClassification`, or of a bare one, for
-/// `Model`.
-pub(in crate::models) fn class_name(model_type: &str, ending: &str) -> String {
+/// What the classes of an encoder with a head begin with in transformers, such as `Bert` in
+/// `BertForSequenceClassification`.
+pub(in crate::models) fn class_prefix(model_type: &str) -> Option<&'static str> {
     let class = CLASSES.iter().find(|(family, _)| *family == model_type);
-    format!("{}{ending}", class.map_or(model_type, |(_, class)| class))
+    class.map(|(_, class)| *class)
 }
 
 impl Family {

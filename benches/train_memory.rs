@@ -197,8 +197,9 @@ fn compare<O: Objective>(
     let lengths: Vec<usize> = examples.iter().map(|example| task.tokens(example)).collect();
     let footprint = Footprint::of(task, examples).ok_or("the task does not say its widths")?;
     let resident = status("VmRSS")?;
-    let plan = MemoryPlan::new(resident, &footprint, &trainable, &options, &lengths, evaluated)?;
     let valid = if evaluated { &examples[..batch] } else { &[] };
+    let evaluated = &lengths[..valid.len()];
+    let plan = MemoryPlan::new(resident, &footprint, &trainable, &options, &lengths, evaluated)?;
     let _ = fs::write("/proc/self/clear_refs", "5"); // the peak counts from here on
     Trainer::new(task, examples, options)
         .with_valid(valid)

@@ -14,13 +14,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ragtune_core::adapters::Targets;
 use ragtune_core::device;
-use ragtune_core::models::{CausalLm, Encoder};
+use ragtune_core::models::{CausalLm, Encoder, Labels, NewHead, SequenceClassifier};
 use ragtune_train::data::{Origin, Record};
-use ragtune_train::encode::{Sequence, TextTuple};
+use ragtune_train::encode::{ClassifiedTokens, Sequence, TextTuple};
 use ragtune_train::memory::{Footprint, MemoryPlan};
-use ragtune_train::objective::{EmbeddingRanking, LanguageModelling, Objective};
+use ragtune_train::objective::{Classification, EmbeddingRanking, LanguageModelling, Objective};
 use ragtune_train::trainer::{Duration, TrainOptions, Trainer};
-use ragtune_train::tuning::{Lora, Selection, Trainable, Tuning};
+use ragtune_train::tuning::{Adapter, Lora, Prompt, Selection, Trainable, Tuning};
 
 static LIVE: AtomicUsize = AtomicUsize::new(0);
 static PEAK: AtomicUsize = AtomicUsize::new(0);
@@ -94,8 +94,20 @@ fn counted_peaks_are_as_foretold() {
         ("lora", 16, 64, 1, false, false),
         ("dora", 32, 128, 1, false, false),
         ("ia3", 32, 128, 1, false, false),
+        ("adapter", 32, 128, 1, false, false),
+        ("adapter", 32, 128, 1, true, false),
+        ("adapter-both", 16, 64, 1, false, true),
+        ("prompt", 32, 128, 1, false, false),
+        ("prompt", 32, 128, 1, true, false),
+        ("prompt", 16, 64, 2, false, true),
+        // Short runs with few weights.
+        ("lora", 4, 24, 1, false, true),
+        ("lora", 4, 24, 1, true, true),
+        ("ia3", 2, 24, 1, false, true),
+        ("adapter", 4, 24, 1, false, true),
+        ("prompt", 4, 24, 1, false, true),
     ] {
-        let task = LanguageModelling::new(Arc::clone(&lm));
+        let task = || LanguageModelling::new(Arc::clone(&lm));
         let text = |number: usize| Sequence {
             ids: (0..tokens)
                 .map(|index| ((number * tokens + index) * 37 % 64) as u32)
@@ -103,7 +115,7 @@ fn counted_peaks_are_as_foretold() {
             trained: vec![true; tokens],
         };
         let examples = records((0..2 * texts * batches).map(text));
-        off.push(compare("llama", &task, &examples, &tuning(method), configuration));
+        off.push(compare("llama", task, &examples, &tuning(method), configuration));
     }
     let encoder = Arc::new(Encoder::load(models.join("encoders/models/bert"), &device::cpu()).unwrap());
     for configuration @ (method, pairs, tokens, ..) in [
@@ -112,7 +124,7 @@ fn counted_peaks_are_as_foretold() {
         ("lora", 32, 60, 1, false, false),
         ("lora", 32, 60, 1, true, false),
     ] {
-        let task = EmbeddingRanking::new(Arc::clone(&encoder));
+        let task = || EmbeddingRanking::new(Arc::clone(&encoder));
         let text =
             |number: usize| (0..tokens).map(move |index| ((number * tokens + index) * 37 % 100 + 5) as u32);
         let pair = |number: usize| TextTuple {
@@ -121,7 +133,37 @@ fn counted_peaks_are_as_foretold() {
             negatives: Vec::new(),
         };
         let examples = records((0..2 * pairs).map(pair));
-        off.push(compare("bert", &task, &examples, &tuning(method), configuration));
+        off.push(compare("bert", task, &examples, &tuning(method), configuration));
+    }
+    let labels = Labels::new(["a", "b"]).unwrap();
+    let classifiers = ["encoders/models/bert", "decoder/llama"].map(|folder| {
+        let head = NewHead::new(labels.clone()).with_seed(1);
+        SequenceClassifier::with_new_head(models.join(folder), &head, &device::cpu()).unwrap()
+    });
+    for (name, classifier) in ["bert classifier", "llama classifier"]
+        .into_iter()
+        .zip(classifiers)
+    {
+        let classifier = Arc::new(classifier);
+        for configuration @ (method, texts, tokens, ..) in [
+            ("full", 32, 60, 1, false, true),
+            ("lora", 32, 60, 1, false, false),
+            ("lora", 4, 24, 1, false, true),
+            ("adapter", 32, 60, 1, false, true),
+            ("head", 32, 60, 1, false, true),
+            ("head", 4, 24, 1, false, true),
+        ] {
+            let task = || Classification::new(Arc::clone(&classifier)).unwrap();
+            let text = |number: usize| ClassifiedTokens {
+                ids: (0..tokens)
+                    .map(|index| ((number * tokens + index) * 37 % 60 + 3) as u32)
+                    .collect(),
+                type_ids: vec![0; tokens],
+                labels: vec![(number % 2) as u32],
+            };
+            let examples = records((0..2 * texts).map(text));
+            off.push(compare(name, task, &examples, &tuning(method), configuration));
+        }
     }
     for (said, _) in &off {
         println!("{said}");
@@ -151,6 +193,10 @@ fn tuning(method: &str) -> Tuning {
         "lora" => Tuning::Lora(lora()),
         "dora" => Tuning::Lora(lora().with_dora().with_targets(Targets::AllLinear)),
         "ia3" => Tuning::Ia3 { targets: None },
+        "head" => Tuning::Head,
+        "adapter" => Tuning::Bottleneck(Adapter::default().with_reduction(4.0)),
+        "adapter-both" => Tuning::Bottleneck(Adapter::default().with_reduction(4.0).behind_attention()),
+        "prompt" => Tuning::Prompt(Prompt::default().with_virtual_tokens(8)),
         last => Tuning::Selective(Selection::last_layers(
             last.trim_start_matches("last:").parse().unwrap(),
         )),
@@ -168,11 +214,12 @@ fn records<T>(values: impl Iterator<Item = T>) -> Vec<Record<T>> {
 /// How far the counted peak of two steps is from the foretold one, as a share of the counted.
 fn compare<O: Objective>(
     model: &str,
-    task: &O,
+    new_task: impl Fn() -> O,
     examples: &[O::Example],
     tuning: &Tuning,
     (method, texts, tokens, batches, again, evaluated): Configuration,
 ) -> (String, f64) {
+    let task = new_task();
     let mut trainable = Trainable::new(task.base(), tuning, &task.heads(), 1).unwrap();
     let options = TrainOptions::default()
         .with_duration(Duration::Steps(2))
@@ -182,8 +229,9 @@ fn compare<O: Objective>(
         .with_evaluate_every(1)
         .with_learning_rate(1e-5);
     let lengths: Vec<usize> = examples.iter().map(|example| task.tokens(example)).collect();
-    let footprint = Footprint::of(task, examples).unwrap();
+    let footprint = Footprint::of(&task, examples).unwrap();
     let valid = if evaluated { &examples[..texts] } else { &[] };
+    let evaluated_lengths = &lengths[..valid.len()];
     let resident = LIVE.load(Ordering::Relaxed);
     let plan = MemoryPlan::new(
         resident as u64,
@@ -191,13 +239,15 @@ fn compare<O: Objective>(
         &trainable,
         &options,
         &lengths,
-        evaluated,
+        evaluated_lengths,
     )
     .unwrap();
     // The least of several runs: where the machine is busy, a thread that is kept waiting holds what it works on longer.
+    // Each has a task of its own: one keeps what a frozen base makes of its texts.
     let run = |trainable: &mut Trainable| {
+        let task = new_task();
         PEAK.store(LIVE.load(Ordering::Relaxed), Ordering::Relaxed);
-        Trainer::new(task, examples, options.clone())
+        Trainer::new(&task, examples, options.clone())
             .with_valid(valid)
             .run(tuning, trainable)
             .unwrap();

@@ -46,11 +46,12 @@ pub fn plan<O: Objective>(
     objective: &O,
     trainable: &Trainable,
     train: &[O::Example],
-    evaluates: bool,
+    valid: &[O::Example],
 ) -> Result<(TrainOptions, Option<MemoryPlan>), Box<dyn Error>> {
     let options = args.options(train.len());
-    let lengths: Vec<usize> = train.iter().map(|example| objective.tokens(example)).collect();
-    let lengths = lengths.as_slice();
+    let lengths =
+        |set: &[O::Example]| -> Vec<usize> { set.iter().map(|example| objective.tokens(example)).collect() };
+    let (lengths, valid) = (&lengths(train)[..], &lengths(valid)[..]);
     let (Some(footprint), Some(resident)) = (Footprint::of(objective, train), status("VmRSS")) else {
         return match args.memory {
             Some(_) => Err("--memory needs a system that says what the process holds (/proc)".into()),
@@ -58,7 +59,7 @@ pub fn plan<O: Objective>(
         };
     };
     let Some(limit) = args.memory else {
-        let plan = MemoryPlan::new(resident, &footprint, trainable, &options, lengths, evaluates)?;
+        let plan = MemoryPlan::new(resident, &footprint, trainable, &options, lengths, valid)?;
         return Ok((options, Some(plan)));
     };
     let fit = MemoryPlan::fit(
@@ -68,7 +69,7 @@ pub fn plan<O: Objective>(
         trainable,
         &options,
         lengths,
-        evaluates,
+        valid,
     )?;
     if fit.options != options {
         args.say(&format!(

@@ -102,7 +102,7 @@ pub fn run<O: Objective>(args: &Args, prepared: Prepared<O>) -> Result<Ended, Bo
     let mut trainable = Trainable::new(objective.base(), tuning, &heads, args.seed)?
         .with_head_rate(&heads, args.head_ratio())?;
     args.say(&trainable.to_string())?;
-    let (options, plan) = memory::plan(args, &objective, &trainable, &train, !valid.is_empty())?;
+    let (options, plan) = memory::plan(args, &objective, &trainable, &train, &valid)?;
     if let Some(plan) = &plan {
         args.say(&format!("memory: {plan}"))?;
     }

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::Footprint;
+use super::{Features, Footprint};
 use crate::batch::BatchSize;
 use crate::error::{Error, Result};
-use crate::trainer::TrainOptions;
+use crate::trainer::{Duration, TrainOptions};
 use crate::tuning::{Part, Trainable};
 
 const FLOAT: u64 = size_of::<f32>() as u64;
@@ -17,7 +17,11 @@ const MIN_ROWS: u64 = 64;
 /// Epochs whose batches are looked at for the largest.
 const EPOCHS: u64 = 4;
 /// Tokens that are evaluated at once.
-const EVALUATED_TOKENS: u64 = 2048;
+const EVALUATED_TOKENS: usize = 2048;
+/// What the table of kept features takes of a text beside its numbers.
+const KEPT_TEXT: u64 = 128;
+/// The most features that are kept (`objective/features.rs`).
+const MAX_FEATURES: u64 = 1 << 30;
 /// What threads and small things take beside tensors.
 const OVERHEAD: u64 = 16 << 20;
 
@@ -54,8 +58,8 @@ pub struct Fit {
 }
 
 impl MemoryPlan {
-    /// Foretells the peak of a run over examples of these lengths, in tokens. `resident` is what the process holds with the
-    /// model loaded and the trained weights made; `evaluates` is whether the run has validation examples.
+    /// Foretells the peak of a run over examples of these lengths, in tokens; `valid` are those of the validation examples,
+    /// none for a run without. `resident` is what the process holds with the model loaded and the trained weights made.
     ///
     /// # Errors
     /// [`Error::Empty`] and [`Error::InvalidArgument`] for lengths that no batch can be made of.
@@ -65,9 +69,17 @@ impl MemoryPlan {
         trainable: &Trainable,
         options: &TrainOptions,
         lengths: &[usize],
-        evaluates: bool,
+        valid: &[usize],
     ) -> Result<Self> {
-        let tokens = largest(options, lengths, trainable.virtual_tokens())? as u64;
+        let before = trainable.virtual_tokens();
+        let Seen {
+            tokens,
+            texts,
+            examples,
+        } = largest(options, lengths, before)?;
+        let tokens = tokens as u64;
+        let evaluates = !valid.is_empty();
+        let evaluated = evaluated(valid, before) as u64;
         let at_once = footprint.at_once_of(tokens);
         let again = options.gradient_checkpointing;
         let trained = trainable.count() as u64 * FLOAT;
@@ -84,7 +96,7 @@ impl MemoryPlan {
         // 2. What is kept from the way forward: every layer, or what goes from layer to layer and one layer whole.
         let width = match again {
             true => reached * footprint.streams as u64 * hidden,
-            false => reached * kept,
+            false => reached * kept - footprint.unreached(trainable) as u64,
         };
         let states = tokens * (width + 2 * hidden) * FLOAT;
         let layer = match again {
@@ -116,15 +128,27 @@ impl MemoryPlan {
         let evaluating = resident
             + optimiser
             + whole
-            + EVALUATED_TOKENS * footprint.passing() as u64 * FLOAT
-            + logits(footprint, EVALUATED_TOKENS);
+            + footprint.at_once_of(evaluated) * footprint.passing() as u64 * FLOAT
+            + logits(footprint, evaluated);
         // 5. Behind the last step the result is written, a part of a weight at a time; of updates each sum on its own.
         let writing = resident + whole + 3 * largest_sum(trainable) as u64 * FLOAT;
-        let peak = turning
+        let frozen = trainable.method() == "head";
+        let peak = if frozen {
+            // The head's states, its gradient, and what the step gives back of both.
+            let (features, computing) = self::frozen(footprint, (lengths, valid), texts, examples);
+            let of_head = match footprint.features {
+                Features::Tokens => 4 * tokens.max(evaluated) * hidden * FLOAT,
+                Features::Texts => 4 * texts as u64 * hidden * FLOAT,
+            };
+            base + gradients + features + computing.max(of_head + 2 * trained)
+        } else {
+            turning
+        };
+        let peak = peak
             .max(writing)
-            .max(if again { repeating } else { 0 })
-            .max(ending)
-            .max(if evaluates { evaluating } else { 0 });
+            .max(if again && !frozen { repeating } else { 0 })
+            .max(if frozen { 0 } else { ending })
+            .max(if evaluates && !frozen { evaluating } else { 0 });
         let peak = OVERHEAD + peak;
         Ok(Self {
             resident,
@@ -149,13 +173,13 @@ impl MemoryPlan {
         trainable: &Trainable,
         options: &TrainOptions,
         lengths: &[usize],
-        evaluates: bool,
+        valid: &[usize],
     ) -> Result<Fit> {
         let mut least: Option<Fit> = None;
         for checkpointing in [options.gradient_checkpointing, true] {
             for divisor in divisors(options.batch) {
                 let options = divided(options, divisor).with_gradient_checkpointing(checkpointing);
-                let plan = Self::new(resident, footprint, trainable, &options, lengths, evaluates)?;
+                let plan = Self::new(resident, footprint, trainable, &options, lengths, valid)?;
                 let fit = Fit { options, plan };
                 if plan.peak <= limit {
                     return Ok(fit);
@@ -173,16 +197,74 @@ impl MemoryPlan {
     }
 }
 
-/// The tokens of the largest batch, each text with so many `before` it.
-fn largest(options: &TrainOptions, lengths: &[usize], before: usize) -> Result<usize> {
-    let mut largest = 0;
-    for epoch in 0..EPOCHS {
-        for batch in options.plan().epoch(lengths, epoch)? {
+/// What a run comes to.
+#[derive(Default)]
+struct Seen {
+    /// The tokens of the largest batch.
+    tokens: usize,
+    /// The most texts of a batch.
+    texts: usize,
+    /// Examples, each once.
+    examples: usize,
+}
+
+/// The largest batch that the run comes to, each text with so many tokens `before` it.
+fn largest(options: &TrainOptions, lengths: &[usize], before: usize) -> Result<Seen> {
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a number of epochs, of which few are looked at"
+    )]
+    let (epochs, mut left) = match options.duration {
+        Duration::Epochs(epochs) => ((epochs.ceil() as u64).clamp(1, EPOCHS), usize::MAX),
+        Duration::Steps(steps) => (EPOCHS, steps.max(1)),
+    };
+    let mut seen = Seen::default();
+    for epoch in 0..epochs {
+        let steps = options.plan().steps(lengths, epoch)?;
+        let reached = left.min(steps.len());
+        for batch in steps[..reached].iter().flatten() {
             let tokens = batch.iter().map(|index| lengths[*index] + before);
-            largest = largest.max(tokens.sum());
+            seen.tokens = seen.tokens.max(tokens.sum());
+            seen.texts = seen.texts.max(batch.len());
+            seen.examples += batch.len();
         }
+        left -= reached;
     }
-    Ok(largest)
+    seen.examples = seen.examples.min(lengths.len());
+    Ok(seen)
+}
+
+/// What a head that trains alone takes of the frozen model: the features that are kept, and what exists while they are
+/// computed, on every thread for a text of its own.
+fn frozen(
+    footprint: &Footprint,
+    (lengths, valid): (&[usize], &[usize]),
+    texts: usize,
+    examples: usize,
+) -> (u64, u64) {
+    let hidden = footprint.hidden as u64;
+    let kept = |lengths: &[usize], count: usize| {
+        let count = count as u64;
+        let tokens = lengths.iter().map(|length| *length as u64).sum::<u64>();
+        let numbers = match footprint.features {
+            Features::Tokens => tokens * count / (lengths.len() as u64).max(1),
+            Features::Texts => count,
+        };
+        numbers * hidden * FLOAT + count * KEPT_TEXT
+    };
+    let features = kept(lengths, examples) + kept(valid, valid.len());
+    let longest = lengths.iter().chain(valid).max().copied().unwrap_or(0);
+    let threads = rayon::current_num_threads().min(texts.max(valid.len()));
+    let computing = (threads * longest * footprint.passing()) as u64 * FLOAT;
+    (features.min(MAX_FEATURES), computing)
+}
+
+/// The tokens that an evaluation computes at once, at most.
+fn evaluated(lengths: &[usize], before: usize) -> usize {
+    let tokens = || lengths.iter().map(|length| length + before);
+    let longest = tokens().max().unwrap_or(0);
+    tokens().sum::<usize>().min(longest.max(EVALUATED_TOKENS))
 }
 
 /// What the loss over all words takes: the logits of some rows, the gradients of the hidden states, and where the output

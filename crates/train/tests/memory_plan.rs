@@ -65,8 +65,6 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static COUNTING: Counting = Counting;
 
-/// What the plan adds for threads and small things, in a process whose pages are counted.
-const OVERHEAD: u64 = 16 << 20;
 /// How far the counted peak may lie from the foretold one.
 const TOLERANCE: f64 = 0.1;
 
@@ -254,7 +252,7 @@ fn compare<O: Objective>(
         PEAK.load(Ordering::Relaxed)
     };
     let counted = (0..RUNS).map(|_| run(&mut trainable)).min().unwrap() as f64;
-    let foretold = (plan.peak - OVERHEAD) as f64;
+    let foretold = (plan.peak - plan.overhead) as f64;
     let off = foretold / counted - 1.0;
     let said = format!(
         "{model} {method} {texts} x {tokens}, {batches} batches, again {again}, evaluated {evaluated}: {:.2} MB foretold, \

@@ -130,9 +130,9 @@ pub struct Args {
     /// adapter: bottlenecks behind attention too
     #[arg(long)]
     pub behind_attention: bool,
-    /// Whether the head that the task adds reads what a decoder makes of the last token, once the model is loaded.
+    /// The hidden width of the language model under the head that the task adds, once it is loaded.
     #[arg(skip)]
-    pub reads_last_token: bool,
+    pub decoder_width: Option<usize>,
     /// prompt: rows before each text
     #[arg(long, default_value_t = 20, value_name = "N")]
     pub virtual_tokens: usize,
@@ -163,8 +163,8 @@ pub struct Args {
     /// Highest learning rate [default: by method]
     #[arg(long, value_name = "RATE")]
     pub lr: Option<f64>,
-    /// Highest learning rate of the head that the task adds [default: 1e-2 for classes on an encoder, 5e-4 on a decoder, else
-    /// as --lr]
+    /// Highest learning rate of the head that the task adds [default: 1e-2 for classes on an encoder, 0.3 over the hidden width
+    /// on a language model, else as --lr]
     #[arg(long, value_name = "RATE")]
     pub head_lr: Option<f64>,
     /// Share of the steps in which the rate rises

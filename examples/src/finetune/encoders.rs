@@ -326,10 +326,11 @@ fn folder(args: &Args) -> Result<PathBuf, Box<dyn Error>> {
     language_model::folder(&args.model)
 }
 
-/// The command line with what the head of the loaded model reads, by which its learning rate goes.
+/// The command line with the width of a language model under the head, by which its learning rate goes.
 fn with_head_of(args: &Args, model: &SequenceClassifier) -> Args {
+    let width = model.transformer().hidden_size();
     Args {
-        reads_last_token: model.pooling() == HeadPooling::LastToken,
+        decoder_width: (model.pooling() == HeadPooling::LastToken).then_some(width),
         ..args.clone()
     }
 }

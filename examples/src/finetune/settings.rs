@@ -78,11 +78,15 @@ impl Args {
     /// The highest learning rate, where it is another than the method's own.
     #[must_use]
     pub fn chosen_rate(&self) -> Option<f64> {
-        /// For a head alone that reads what a decoder makes of a token: its components are as large as its last norm makes
-        /// them, ten and more times those of a vector of length 1.
-        const HEAD_ON_DECODER: f64 = 1e-3;
-        let own = (self.reads_last_token && self.method == Method::Head).then_some(HEAD_ON_DECODER);
+        let own = self.new_head_rate().filter(|_| self.method == Method::Head);
         self.lr.or(own)
+    }
+
+    /// The learning rate of a new head over a decoder's last token. A step of Adam changes every weight by about the rate, so a
+    /// logit by the rate times the sum of what the head reads, whose components are of size 1 behind the last norm.
+    fn new_head_rate(&self) -> Option<f64> {
+        const CHANGE_OF_A_LOGIT: f64 = 0.3;
+        self.decoder_width.map(|width| CHANGE_OF_A_LOGIT / width as f64)
     }
 
     /// How much faster the head that the task adds learns.
@@ -90,12 +94,7 @@ impl Args {
     pub fn head_ratio(&self) -> f64 {
         /// For weights that begin at nothing and read vectors of length 1.
         const NEW_HEAD: f64 = 1e-2;
-        /// For those that read a decoder's last token.
-        const NEW_HEAD_ON_DECODER: f64 = 5e-4;
-        let new_head = match self.reads_last_token {
-            true => NEW_HEAD_ON_DECODER,
-            false => NEW_HEAD,
-        };
+        let new_head = self.new_head_rate().unwrap_or(NEW_HEAD);
         let rate = self.rate();
         match (self.head_lr, self.task) {
             (Some(head), _) => head / rate,

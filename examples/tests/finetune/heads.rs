@@ -92,7 +92,7 @@ fn a_language_model_becomes_a_classifier_and_a_reranker() {
         let rates: serde_json::Value =
             serde_json::from_slice(&fs::read(out.join("run.json")).unwrap()).unwrap();
         let head = rates["settings"]["head learning rate"].as_f64().unwrap();
-        let expected = if method == "head" { 1e-3 } else { 5e-4 };
+        let expected = 0.3 / 32.0;
         assert!(
             (head - expected).abs() < 1e-9 || method == "ia3",
             "{method}: {head}"

@@ -22,8 +22,10 @@ const EVALUATED_TOKENS: usize = 2048;
 const KEPT_TEXT: u64 = 128;
 /// The most features that are kept (`objective/features.rs`).
 const MAX_FEATURES: u64 = 1 << 30;
-/// What threads and small things take beside tensors.
-const OVERHEAD: u64 = 16 << 20;
+/// What small things take beside tensors.
+const OVERHEAD: u64 = 6 << 20;
+/// What every further thread holds of what it freed, where layers are computed back.
+const THREAD: u64 = 4 << 20;
 
 /// The peak of a run's memory by what takes it, in bytes.
 ///
@@ -44,6 +46,8 @@ pub struct MemoryPlan {
     pub loss: u64,
     /// What exists beside all that while a layer is computed.
     pub passing: u64,
+    /// What small things and threads take beside tensors, which depends on the allocator most of all.
+    pub overhead: u64,
     /// The peak.
     pub peak: u64,
 }
@@ -149,7 +153,9 @@ impl MemoryPlan {
             .max(if again && !frozen { repeating } else { 0 })
             .max(if frozen { 0 } else { ending })
             .max(if evaluates && !frozen { evaluating } else { 0 });
-        let peak = OVERHEAD + peak;
+        let further = rayon::current_num_threads().saturating_sub(1) as u64;
+        let overhead = OVERHEAD + if frozen { 0 } else { further * THREAD };
+        let peak = overhead + peak;
         Ok(Self {
             resident,
             optimiser,
@@ -157,6 +163,7 @@ impl MemoryPlan {
             activations,
             loss,
             passing,
+            overhead,
             peak,
         })
     }

@@ -53,6 +53,14 @@ sms() {
     "$python" "$here/compare.py" f1:spam "$(IFS=,; echo "${first[*]}")" "$(IFS=,; echo "${second[*]}")"
 }
 
+# Behind `sms`, whose files it takes.
+spam_search() {
+    local f=$out/sms
+    run spam-search --model "$encoder" --task classify --data "$f/train-1.csv" --test "$f/test-1.csv" \
+        --method lora --targets all-linear --epochs 1 --batch 16 --max-tokens 64 \
+        --search 9 --search-halving --search-space "lr=1e-4..1e-2 rank=4,8,16"
+}
+
 wnut17() {
     local w=$data/wnut17
     run wnut17 --model "$encoder" --task tag --data "$w/wnut17train.conll" --valid "$w/emerging.dev.conll" \
@@ -92,7 +100,7 @@ docs_rag() {
     "$evaluate" "$data/docs-rag" --embedder "$out/docs-rag/model" --against "$out/docs-rag-before/dense.run"
 }
 
-for name in "${@:-banking77 sms wnut17 covid_qa shakespeare docs_rag}"; do
+for name in "${@:-banking77 sms spam_search wnut17 covid_qa shakespeare docs_rag}"; do
     for one in $name; do
         "$one"
     done

@@ -67,8 +67,8 @@ pub enum Error {
     EmptyBase,
     /// Too few documents to hold some of them out.
     #[error(
-        "{found} document gave questions, and {needed} are needed to hold one out; add documents, or hold none out \
-         (with_held_out(0.0))"
+        "{} gave questions, and {needed} are needed to hold one out; add documents, or hold none out (a share of 0)",
+        counted(*found, "document")
     )]
     TooFewDocuments {
         /// Documents with questions.
@@ -79,7 +79,7 @@ pub enum Error {
     /// No question is left to learn from.
     #[error(
         "of {made} questions {asked} were asked back and none is left to learn from; look at the retriever, allow more hits \
-         (with_round_trip), or give a language model (with_generator)"
+         for the round trip, or give a language model that writes questions"
     )]
     NoQuestions {
         /// Questions that were made.
@@ -88,7 +88,10 @@ pub enum Error {
         asked: usize,
     },
     /// Too few questions to decide by.
-    #[error("{found} questions are too few to decide by, {needed} are needed; add some, or lower the limit")]
+    #[error(
+        "{} are too few to decide by, {needed} are needed; add some, or lower the limit",
+        counted(*found, "question")
+    )]
     TooFewQuestions {
         /// Questions that there are.
         found: usize,
@@ -166,7 +169,7 @@ pub enum Error {
     /// The prompt does not fit the model even without any source.
     #[error(
         "instructions and question alone take {needed} tokens of the {available} that {generator} leaves for a \
-         prompt; shorten them, or lower the answer's tokens (GenerateOptions::with_max_tokens)"
+         prompt; shorten them, or lower the number of the answer's tokens"
     )]
     PromptTooLong {
         /// The generator.
@@ -179,7 +182,7 @@ pub enum Error {
     /// Not one source fits into the prompt.
     #[error(
         "none of the {sources} sources fits: the smallest needs a prompt of {needed} tokens, {available} are left; \
-         use smaller chunks, a model with a longer context, or other limits (Limits::with_source_tokens)"
+         use smaller chunks, a model with a longer context, or other limits for the tokens of sources"
     )]
     NoSourceFits {
         /// Sources that were found.
@@ -264,6 +267,14 @@ pub struct BuildProblem {
 impl fmt::Display for BuildProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.problem, self.remedy)
+    }
+}
+
+/// A number with its noun, which is singular for one.
+pub(crate) fn counted(number: usize, noun: &str) -> String {
+    match number {
+        1 => format!("1 {noun}"),
+        _ => format!("{number} {noun}s"),
     }
 }
 

@@ -54,6 +54,28 @@ fn a_worse_encoder_is_refused_and_the_base_serves_as_before() {
 }
 
 #[test]
+fn a_trial_tells_how_far_it_is() {
+    use std::sync::{Arc, Mutex};
+
+    use ragtune::promotion::PromotionEvent;
+
+    let events = Arc::new(Mutex::new(Vec::new()));
+    let heard = Arc::clone(&events);
+    let promotion = Promotion::default().with_on_event(move |event| heard.lock().unwrap().push(*event));
+    let _trial = promotion
+        .try_questions(&base(64), HashingEmbedder::new(128), &questions())
+        .unwrap();
+    let events = events.lock().unwrap();
+    assert_eq!(events[0], PromotionEvent::Embedded { done: 24, total: 24 });
+    let last = PromotionEvent::Asking {
+        number: 4,
+        total: 4,
+        questions: 24,
+    };
+    assert_eq!((events.len(), events.last()), (5, Some(&last)));
+}
+
+#[test]
 fn a_better_encoder_takes_the_place_and_brings_its_vectors() {
     let base = base(2);
     let trial = Promotion::default()

@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::comparison::{Pair, Row};
 use super::measured::Approach;
 use super::quality::Quality;
+use crate::error::counted;
 
 /// Fewer questions than these say little whatever they say.
 const FEW: usize = 30;
@@ -232,9 +233,12 @@ impl Found<'_> {
                     about(needed)
                 ),
                 Some(_) => format!(
-                    "the difference between {} and {} ({:.4}) is at the edge of what {} questions show; \
+                    "the difference between {} and {} ({:.4}) is at the edge of what {} show; \
                      another sample would decide",
-                    pair.best, pair.other, pair.difference.interval.estimate, self.questions
+                    pair.best,
+                    pair.other,
+                    pair.difference.interval.estimate,
+                    counted(self.questions, "question")
                 ),
                 None => format!(
                     "{} and {} are equal on these questions, which show differences from {:.4} on",
@@ -245,11 +249,11 @@ impl Found<'_> {
         if known.is_empty() {
             return None;
         }
-        Some(format!(
-            "What these {} questions cannot tell: {}.",
-            self.questions,
-            known.join("; ")
-        ))
+        let these = match self.questions {
+            1 => "this question".to_owned(),
+            questions => format!("these {questions} questions"),
+        };
+        Some(format!("What {these} cannot tell: {}.", known.join("; ")))
     }
 
     fn failures(&self) -> Option<String> {
@@ -264,9 +268,9 @@ impl Found<'_> {
         let failed: Vec<&str> = failed.iter().map(String::as_str).collect();
         (!failed.is_empty()).then(|| {
             format!(
-                "Failed, and counted as wrong: {} of {} questions.",
+                "Failed, and counted as wrong: {} of {}.",
                 listed(&failed),
-                self.questions
+                counted(self.questions, "question")
             )
         })
     }
@@ -367,6 +371,16 @@ mod tests {
             .expect("comparable")
             .recommendation()
             .clone()
+    }
+
+    #[test]
+    fn one_question_is_singular() {
+        let found = recommended(vec![
+            system("a", 1, |_| true, 0.0),
+            system("b", 1, |_| false, 0.0),
+        ]);
+        assert!(!found.text.contains("1 questions"), "{}", found.text);
+        assert!(found.text.contains("1 question is too few"), "{}", found.text);
     }
 
     #[test]

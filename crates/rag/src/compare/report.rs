@@ -5,6 +5,7 @@ use std::fmt;
 use super::comparison::{Comparison, Row};
 use super::measured::Approach;
 use super::recommendation::time;
+use crate::error::counted;
 use crate::html::{Bar, Bars, Chart, Page, Series, Table};
 
 /// Rows as a table, their notes, then the recommendation.
@@ -36,7 +37,10 @@ impl Comparison {
         let measure = self.quality().name();
         page.paragraph(&self.recommendation().text);
         let bars = self.rows().iter().fold(
-            Bars::new(format!("{measure}, {} questions", self.questions()), measure),
+            Bars::new(
+                format!("{measure}, {}", counted(self.questions(), "question")),
+                measure,
+            ),
             {
                 |bars, row| {
                     let quality = &row.quality;

@@ -164,7 +164,7 @@ impl RiskCurve {
                 risks += losses / answers;
             }
         }
-        if answers > 0.0 { risks / answers } else { 0.0 }
+        if answers > 0.0 { risks / answers } else { f64::NAN }
     }
 
     /// The risk of so many answers, surest first.
@@ -178,14 +178,23 @@ impl RiskCurve {
             answers += taken;
             losses += loss * taken / count;
         }
-        if answers > 0.0 { losses / answers } else { 0.0 }
+        if answers > 0.0 { losses / answers } else { f64::NAN }
+    }
+
+    /// `found` on a resampled set; one in which nothing is answered tells nothing, and counts as the set itself does.
+    fn or_whole(&self, found: f64, whole: impl FnOnce(&[(f64, f64)]) -> f64) -> f64 {
+        match found.is_nan() {
+            true => whole(&self.groups(|_| 1)),
+            false => found,
+        }
     }
 
     /// The area under the curve with its interval.
     pub fn interval(&self, bootstrap: &Bootstrap) -> Result<Interval> {
         let statistic = |drawn: &[usize]| {
             let times = times(drawn, self.questions);
-            Self::area(&self.groups(|at| times.get(at).copied().unwrap_or(0)))
+            let found = Self::area(&self.groups(|at| times.get(at).copied().unwrap_or(0)));
+            self.or_whole(found, Self::area)
         };
         Ok(bootstrap.statistic(self.questions, statistic)?)
     }
@@ -208,7 +217,8 @@ impl RiskCurve {
             let wanted = *answers as f64;
             let interval = bootstrap.statistic(self.questions, |drawn| {
                 let times = times(drawn, self.questions);
-                Self::risk(&self.groups(|at| times.get(at).copied().unwrap_or(0)), wanted)
+                let found = Self::risk(&self.groups(|at| times.get(at).copied().unwrap_or(0)), wanted);
+                self.or_whole(found, |whole| Self::risk(whole, wanted))
             })?;
             Ok(RiskPoint {
                 confidence: Some(*confidence).filter(|confidence| confidence.is_finite()),
@@ -251,6 +261,18 @@ mod tests {
         }
         let pairs = (positives.len() * negatives.len()) as f64;
         (pairs > 0.0).then(|| wins / pairs)
+    }
+
+    #[test]
+    fn a_resample_without_an_answer_is_no_perfect_one() {
+        // One wrong answer of ten: a third of all resamples has none.
+        let mut answers = vec![None; 10];
+        answers[3] = Some((0.9, 1.0));
+        let curve = RiskCurve::of(&answers);
+        let area = curve.interval(&Bootstrap::default()).unwrap();
+        assert_eq!((area.low, area.estimate, area.high), (1.0, 1.0, 1.0));
+        let points = curve.points(&Bootstrap::default()).unwrap();
+        assert_eq!((points[0].low, points[0].risk), (1.0, 1.0));
     }
 
     proptest! {

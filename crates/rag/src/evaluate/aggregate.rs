@@ -10,7 +10,7 @@ use super::evaluator::Parts;
 use super::latency::{peak_bytes, percentile};
 use super::measure::name;
 use super::record::{Outcome, Record};
-use crate::error::Result;
+use crate::error::{Result, counted};
 
 /// Fewer questions than this make intervals that are too narrow.
 const FEW: usize = 20;
@@ -37,8 +37,8 @@ pub(super) fn aggregate(parts: Parts<'_>, bootstrap: &Bootstrap) -> Result<Evalu
     let mut notes = Vec::new();
     if parts.records.len() < FEW {
         notes.push(format!(
-            "With {} questions, intervals are narrower than they should be; from about {FEW} on they can be relied on.",
-            parts.records.len()
+            "With {}, intervals are narrower than they should be; from about {FEW} on they can be relied on.",
+            counted(parts.records.len(), "question")
         ));
     }
     if let Some(judge) = &parts.judge

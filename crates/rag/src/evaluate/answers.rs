@@ -115,8 +115,11 @@ impl Vectors {
     /// The cosine of two texts; 0 where one was not embedded.
     pub fn cosine(&self, first: &str, second: &str) -> f64 {
         match (self.0.get(first), self.0.get(second)) {
-            // Rounding may lead a hair beyond.
-            (Some(first), Some(second)) => f64::from(cosine(first, second)).clamp(-1.0, 1.0),
+            // What is behind the sixth digit is rounding of f32; a text is as near to itself as can be.
+            (Some(first), Some(second)) => {
+                let cosine = f64::from(cosine(first, second)).clamp(-1.0, 1.0);
+                (cosine * 1e6).round() / 1e6
+            }
             _ => 0.0,
         }
     }

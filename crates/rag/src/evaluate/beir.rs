@@ -11,7 +11,7 @@ use super::question::{AnswerQuestion, AnswerSet};
 use crate::error::{Error, Result};
 
 impl AnswerSet {
-    /// The judged questions of a folder in BEIR layout: sources are the documents with a grade above 0, answers what
+    /// The judged questions of a folder in BEIR layout: sources are the documents with a grade above 0, with their grades, answers what
     /// `queries.jsonl` has as `metadata.answer` or `metadata.answers`, a text or a list. A question without a relevant
     /// document and without an answer is not answerable.
     ///
@@ -23,16 +23,12 @@ impl AnswerSet {
         let mut answers = read_answers(&folder.join("queries.jsonl"))?;
         Self::new(data.queries.iter().map(|query| {
             let judged = data.qrels.get(&query.id).into_iter().flatten();
-            let sources: Vec<&str> = judged
-                .filter(|(_, grade)| **grade > 0)
-                .map(|(document, _)| document.as_str())
-                .collect();
-            let answers = answers.remove(&query.id).unwrap_or_default();
+            let question = AnswerQuestion::new(&query.id, &query.text)
+                .with_answers(answers.remove(&query.id).unwrap_or_default())
+                .with_graded_sources(judged.map(|(document, grade)| (document.as_str(), *grade)));
             AnswerQuestion {
-                answerable: !(sources.is_empty() && answers.is_empty()),
-                ..AnswerQuestion::new(&query.id, &query.text)
-                    .with_answers(answers)
-                    .with_sources(sources)
+                answerable: !(question.sources.is_empty() && question.answers.is_empty()),
+                ..question
             }
         }))
     }

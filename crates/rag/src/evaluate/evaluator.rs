@@ -16,6 +16,7 @@ use super::measure::name;
 use super::question::AnswerSet;
 use super::record::Record;
 use super::system::System;
+use super::thresholds::SupportThresholds;
 use super::{answers, judge, sources, support};
 use crate::error::Result;
 
@@ -55,6 +56,7 @@ pub struct Evaluator {
     documents: Option<BTreeSet<String>>,
     source_measures: Vec<Measure>,
     risk: String,
+    thresholds: SupportThresholds,
     bootstrap: Bootstrap,
     cancel: Cancel,
 }
@@ -95,6 +97,7 @@ impl Default for Evaluator {
             documents: None,
             source_measures: SOURCE_MEASURES.to_vec(),
             risk: name::F1.to_owned(),
+            thresholds: SupportThresholds::default(),
             bootstrap: Bootstrap::default(),
             cancel: Cancel::new(),
         }
@@ -146,6 +149,14 @@ impl Evaluator {
     #[must_use]
     pub fn with_risk(mut self, measure: impl Into<String>) -> Self {
         self.risk = measure.into();
+        self
+    }
+
+    /// From which evidence on a sentence counts as carried by what it cites; [`SupportThresholds::calibrate`] sets them by
+    /// labelled sentences.
+    #[must_use]
+    pub fn with_support_thresholds(mut self, thresholds: SupportThresholds) -> Self {
+        self.thresholds = thresholds;
         self
     }
 
@@ -215,7 +226,9 @@ impl Evaluator {
                 on_event(EvaluateEvent::Judged { done, total });
             })?);
         }
-        records.iter_mut().for_each(support::summarise);
+        for record in &mut records {
+            support::summarise(record, &self.thresholds);
+        }
         on_event(EvaluateEvent::Measuring { what: "intervals" });
         self.cancel.check()?;
         let unknown = self

@@ -19,6 +19,7 @@ mod record;
 mod sources;
 mod support;
 mod system;
+mod thresholds;
 
 pub(crate) use aggregate::widened;
 
@@ -32,3 +33,4 @@ pub use model::PlainModel;
 pub use question::{AnswerQuestion, AnswerSet};
 pub use record::{CitationRecord, Outcome, Record, SentenceSupport, SourceRecord};
 pub use system::{RagSystem, Response, ResponseCitation, ResponseSource, System};
+pub use thresholds::{LabelledSentence, SupportCalibration, SupportScore, SupportThresholds};

@@ -3,6 +3,7 @@
 use super::evaluation::{Counts, Evaluation, number};
 use super::measure::name;
 use super::record::{Outcome, Record};
+use crate::error::counted;
 use crate::html::{Bar, Bars, Chart, Page, Series, Table};
 
 /// Questions that are shown with all that is known of them.
@@ -57,8 +58,9 @@ fn summary(evaluation: &Evaluation) -> String {
         failed,
     } = evaluation.counts;
     let mut text = format!(
-        "{questions} questions, {answerable} answerable and {unanswerable} not: {answered} were answered, on {abstained} the \
-         system abstained"
+        "{}, {answerable} answerable and {unanswerable} not: {answered} were answered, on {abstained} the \
+         system abstained",
+        counted(questions, "question")
     );
     text += &match failed {
         0 => ", on none it broke.".to_owned(),
@@ -352,5 +354,5 @@ fn all(page: &mut Page, evaluation: &Evaluation) {
             "These are the first {LISTED} of {count}; the file of records has all."
         ));
     }
-    page.folded(&format!("All {count} questions"), &inner);
+    page.folded(&format!("All {}", counted(count, "question")), &inner);
 }

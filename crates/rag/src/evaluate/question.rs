@@ -1,11 +1,11 @@
 //! The questions, and what is right.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
-use ragtune_retrieve::measure::UnknownDocument;
+use ragtune_retrieve::measure::{QuestionSet, UnknownDocument};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -15,7 +15,15 @@ use crate::error::{Error, Result};
 const MAX_LINE_BYTES: u64 = 16 << 20;
 
 /// Fields that a line may have.
-const FIELDS: [&str; 6] = ["id", "question", "answers", "sources", "answerable", "metadata"];
+const FIELDS: [&str; 7] = [
+    "id",
+    "question",
+    "answers",
+    "sources",
+    "relevant",
+    "answerable",
+    "metadata",
+];
 
 /// A question with what is known about its answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -29,6 +37,9 @@ pub struct AnswerQuestion {
     pub answers: Vec<String>,
     /// Where the answer is: ids or paths of documents, or ids of passages; none where that is not known.
     pub sources: Vec<String>,
+    /// How relevant a source is, where that is more than 1; it counts in nDCG.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub grades: BTreeMap<String, i32>,
     /// Whether the documents hold an answer; where not, the right thing is to abstain.
     pub answerable: bool,
 }
@@ -41,6 +52,7 @@ impl AnswerQuestion {
             question: question.into(),
             answers: Vec::new(),
             sources: Vec::new(),
+            grades: BTreeMap::new(),
             answerable: true,
         }
     }
@@ -64,6 +76,25 @@ impl AnswerQuestion {
     #[must_use]
     pub fn with_sources(mut self, sources: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.sources = sources.into_iter().map(Into::into).collect();
+        self.grades.clear();
+        self
+    }
+
+    /// Names the documents that hold the answer with how relevant they are; those of 0 or less do not hold it.
+    #[must_use]
+    pub fn with_graded_sources(
+        mut self,
+        sources: impl IntoIterator<Item = (impl Into<String>, i32)>,
+    ) -> Self {
+        self.sources.clear();
+        self.grades.clear();
+        for (source, grade) in sources.into_iter().filter(|(_, grade)| *grade > 0) {
+            let source = source.into();
+            if grade > 1 {
+                self.grades.insert(source.clone(), grade);
+            }
+            self.sources.push(source);
+        }
         self
     }
 }
@@ -71,7 +102,8 @@ impl AnswerQuestion {
 /// Questions with their answers.
 ///
 /// A file has one JSON object in a line: `{"question": "..", "answers": [".."], "sources": ["path"], "answerable": true}`,
-/// with an `id` if it likes. `answerable` is true where it does not stand.
+/// with an `id` if it likes. `answerable` is true where it does not stand, and `relevant` is another name for `sources`. It is
+/// the one form of questions: answers are measured by `answers`, retrieval by `sources`.
 ///
 /// ```
 /// use ragtune::evaluate::{AnswerQuestion, AnswerSet};
@@ -106,14 +138,20 @@ impl AnswerSet {
         Ok(set)
     }
 
-    /// Reads a `.jsonl` file.
+    /// Reads a file: JSON lines, or by its ending `.tsv` the lines `question<TAB>document` or
+    /// `question<TAB>document<TAB>grade` that [`QuestionSet::load`] reads, which know sources alone.
     ///
     /// # Errors
+    /// [`Error::Retrieve`] with the line for a `.tsv` file that is not so. For JSON lines:
     /// [`Error::Io`]; [`Error::BadQuestion`] with file, line and field for what [`AnswerSet::new`] refuses, for what is no
     /// JSON object, a field of another kind or of an unknown name, and a question of which neither an answer nor a
     /// source is known and which is not said to be unanswerable.
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
+        let ending = path.extension().and_then(|ending| ending.to_str());
+        if ending.is_some_and(|ending| ending.eq_ignore_ascii_case("tsv")) {
+            return Self::try_from(&QuestionSet::load(path)?);
+        }
         let mut reader = BufReader::new(File::open(path).map_err(|source| Error::io(path, source))?);
         let mut questions = Vec::new();
         let mut ids = BTreeSet::new();
@@ -165,6 +203,28 @@ impl AnswerSet {
         self.questions.is_empty()
     }
 
+    /// The questions whose sources are known, to measure retrieval by; the others, and those without an answer, are left
+    /// out.
+    pub fn retrieval(&self) -> QuestionSet {
+        let known = self
+            .questions
+            .iter()
+            .filter(|question| !question.sources.is_empty());
+        let mut set = QuestionSet::default();
+        for question in known {
+            let judged = question.sources.iter().map(|source| {
+                let grade = question.grades.get(source).copied().unwrap_or(1);
+                (source.clone(), grade)
+            });
+            set.qrels.insert(question.id.clone(), judged.collect());
+            set.questions.push(ragtune_retrieve::measure::Question {
+                id: question.id.clone(),
+                text: question.question.clone(),
+            });
+        }
+        set
+    }
+
     /// The sources that do not exist, with their questions; `exists` is asked for each. They cannot be found, so a system
     /// is measured too low with them.
     pub fn unknown_sources(&self, exists: impl Fn(&str) -> bool) -> Vec<UnknownDocument> {
@@ -186,6 +246,19 @@ impl AnswerSet {
             return Err(Fault::new("", "there is no question").at(path, line));
         }
         Ok(())
+    }
+}
+
+/// Questions of which the sources are known alone.
+impl TryFrom<&QuestionSet> for AnswerSet {
+    type Error = Error;
+
+    fn try_from(set: &QuestionSet) -> Result<Self> {
+        Self::new(set.questions.iter().map(|question| {
+            let judged = set.qrels.get(&question.id).into_iter().flatten();
+            AnswerQuestion::new(&question.id, &question.text)
+                .with_graded_sources(judged.map(|(document, grade)| (document.as_str(), *grade)))
+        }))
     }
 }
 
@@ -270,18 +343,48 @@ fn parse(line: &str, number: usize) -> Result<AnswerQuestion, Fault> {
         Some(Value::Bool(answerable)) => Some(*answerable),
         Some(_) => return Err(Fault::new("answerable", "neither true nor false")),
     };
-    let (answers, sources) = (texts(&fields, "answers")?, texts(&fields, "sources")?);
+    let (answers, sources) = (texts(&fields, "answers")?, sources(&fields)?);
     if answerable.is_none() && answers.is_empty() && sources.is_empty() {
         let reason = "missing, and so is \"sources\": give one of them, or \"answerable\": false";
         return Err(Fault::new("answers", reason));
     }
     Ok(AnswerQuestion {
-        id,
-        question,
-        answers,
-        sources,
         answerable: answerable.unwrap_or(true),
+        ..AnswerQuestion::new(id, question)
+            .with_answers(answers)
+            .with_graded_sources(sources)
     })
+}
+
+/// The sources under either of their names, with their grades.
+fn sources(fields: &Map<String, Value>) -> Result<Vec<(String, i32)>, Fault> {
+    let given = |name: &str| fields.get(name).is_some_and(|value| !value.is_null());
+    let name = match (given("sources"), given("relevant")) {
+        (true, true) => {
+            return Err(Fault::new(
+                "relevant",
+                "\"sources\" stands there too, and they are two names of one thing",
+            ));
+        }
+        (_, true) => "relevant",
+        _ => "sources",
+    };
+    let Some(Value::Object(graded)) = fields.get(name) else {
+        let listed = texts(fields, name).map_err(|_| {
+            Fault::new(
+                name,
+                "neither a text, nor a list of texts, nor an object with a grade for each",
+            )
+        })?;
+        return Ok(listed.into_iter().map(|source| (source, 1)).collect());
+    };
+    let grade = |(source, grade): (&String, &Value)| {
+        let whole = grade.as_i64().and_then(|grade| i32::try_from(grade).ok());
+        let fault = || Fault::new(name, format!("the grade of {source:?} is no whole number"));
+        whole.map(|grade| (source.clone(), grade)).ok_or_else(fault)
+    };
+    let graded: Vec<(String, i32)> = graded.iter().map(grade).collect::<Result<_, _>>()?;
+    Ok(graded.into_iter().filter(|(_, grade)| *grade > 0).collect())
 }
 
 /// A text or a list of texts.

@@ -23,6 +23,9 @@ pub struct Record {
     pub answers: Vec<String>,
     /// The documents that are known to hold the answer.
     pub gold_sources: Vec<String>,
+    /// How relevant they are, where that is more than 1.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub gold_grades: BTreeMap<String, i32>,
     /// Whether there was an answer.
     #[serde(flatten)]
     pub outcome: Outcome,
@@ -110,6 +113,9 @@ pub struct SentenceSupport {
     /// What the judge said: 1, 0.5 or 0; where one was given and kept to its format.
     #[serde(default)]
     pub judged: Option<f64>,
+    /// Whether the words or the encoder say, by the thresholds of the evaluation, that the cited texts carry it.
+    #[serde(default)]
+    pub is_carried: bool,
 }
 
 impl Record {
@@ -165,6 +171,7 @@ impl Record {
             answerable: question.answerable,
             answers: question.answers.clone(),
             gold_sources: question.sources.clone(),
+            gold_grades: question.grades.clone(),
             outcome,
             text: response.text,
             measured_text,

@@ -15,7 +15,11 @@ pub(super) fn measure(record: &mut Record, measures: &[Measure], looks_up: bool)
         return;
     }
     let gold: BTreeSet<String> = record.gold_sources.iter().cloned().collect();
-    let judgements: Judgements = gold.iter().map(|source| (source.clone(), 1)).collect();
+    let grade = |source: &String| record.gold_grades.get(source).copied().unwrap_or(1);
+    let judgements: Judgements = gold
+        .iter()
+        .map(|source| (source.clone(), grade(source)))
+        .collect();
     let ranking = ranking(record.sources.as_deref().unwrap_or_default(), &gold);
     // The order counts, not the scores, which may be of several kinds.
     let scored: Vec<(String, f32)> = ranking

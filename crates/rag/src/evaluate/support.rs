@@ -3,22 +3,19 @@
 //! Statement by statement against its own citations, as Gao, Yen, Yu, Chen: Enabling Large Language Models to Generate Text
 //! with Citations, 2023, section 4; the evidence here is lexical and an encoder's, and a judge's where one is given.
 
+use std::collections::BTreeSet;
+
 use ragtune_core::Cancel;
 use ragtune_core::text::{Embedder, Span};
 
 use super::answers::Vectors;
 use super::measure::name;
 use super::record::{Record, SentenceSupport, without_marks};
+use super::thresholds::SupportThresholds;
 use crate::error::Result;
 use crate::extractive::strangers;
 use crate::sentences::sentences;
 use crate::words;
-
-/// A sentence is carried when its cited texts have at least this share of its content words ..
-const LEXICAL: f64 = 0.6;
-
-/// .. or when a cited sentence is at least so near to it, counted from unrelated texts.
-const NEAR: f64 = 0.75;
 
 /// Divides an answer into sentences with the texts that each cites, and measures the words. Sentences without content words
 /// are left out.
@@ -31,18 +28,16 @@ pub(super) fn lexical(record: &mut Record) {
     for span in spans(&record.text) {
         let raw = span.of(&record.text).unwrap_or_default();
         let text = without_marks(raw, listed);
-        let wanted = words::content_set(&text);
-        if wanted.is_empty() {
-            continue;
-        }
         let cited: Vec<&str> = cited(record, span);
-        let has: std::collections::BTreeSet<String> =
-            cited.iter().flat_map(|text| words::content(text)).collect();
+        let Some(lexical) = covered(&text, &cited) else {
+            continue;
+        };
         found.push(SentenceSupport {
             is_cited: !cited.is_empty(),
-            lexical: wanted.intersection(&has).count() as f64 / wanted.len() as f64,
+            lexical,
             encoder: None,
             judged: None,
+            is_carried: false,
             text,
             span,
         });
@@ -50,36 +45,55 @@ pub(super) fn lexical(record: &mut Record) {
     record.sentences = found;
 }
 
+/// The share of a sentence's content words that some texts have; none where it has no content words.
+pub(super) fn covered(sentence: &str, cited: &[&str]) -> Option<f64> {
+    let wanted = words::content_set(sentence);
+    if wanted.is_empty() {
+        return None;
+    }
+    let has: BTreeSet<String> = cited.iter().flat_map(|text| words::content(text)).collect();
+    Some(wanted.intersection(&has).count() as f64 / wanted.len() as f64)
+}
+
 /// Measures how near each sentence is to the nearest sentence that it cites.
 pub(super) fn encoder(embedder: &dyn Embedder, records: &mut [Record], cancel: &Cancel) -> Result<()> {
     let pairs: Vec<Vec<Pair>> = records.iter().map(pairs).collect();
-    let texts: Vec<&str> = pairs
-        .iter()
-        .flatten()
-        .flat_map(|pair| pair.cited.iter().chain([&pair.sentence]))
-        .map(String::as_str)
-        .collect();
-    if texts.is_empty() {
-        return Ok(());
-    }
-    let unrelated = f64::from(strangers(embedder)?.0);
-    let vectors = Vectors::of(embedder, &texts, cancel)?;
-    for (record, pairs) in records.iter_mut().zip(&pairs) {
-        for (sentence, pair) in record.sentences.iter_mut().zip(pairs) {
-            let best = pair
-                .cited
-                .iter()
-                .map(|cited| vectors.cosine(&pair.sentence, cited))
-                .fold(unrelated, f64::max);
-            sentence.encoder = Some((best - unrelated) / (1.0 - unrelated));
-        }
+    let flat: Vec<&Pair> = pairs.iter().flatten().collect();
+    let mut near = nearness(embedder, &flat, cancel)?.into_iter();
+    for sentence in records.iter_mut().flat_map(|record| &mut record.sentences) {
+        sentence.encoder = near.next();
     }
     Ok(())
 }
 
+/// How near each sentence is to the nearest part of its cited texts, counted from unrelated texts.
+pub(super) fn nearness(embedder: &dyn Embedder, pairs: &[&Pair], cancel: &Cancel) -> Result<Vec<f64>> {
+    let texts: Vec<&str> = pairs
+        .iter()
+        .flat_map(|pair| pair.cited.iter().chain([&pair.sentence]))
+        .map(String::as_str)
+        .collect();
+    if texts.is_empty() {
+        return Ok(Vec::new());
+    }
+    let unrelated = f64::from(strangers(embedder)?.0);
+    let vectors = Vectors::of(embedder, &texts, cancel)?;
+    let near = pairs.iter().map(|pair| {
+        let cosines = pair
+            .cited
+            .iter()
+            .map(|cited| vectors.cosine(&pair.sentence, cited));
+        (cosines.fold(unrelated, f64::max) - unrelated) / (1.0 - unrelated)
+    });
+    Ok(near.collect())
+}
+
 /// The means over the sentences of an answer.
-pub(super) fn summarise(record: &mut Record) {
-    let sentences = std::mem::take(&mut record.sentences);
+pub(super) fn summarise(record: &mut Record, thresholds: &SupportThresholds) {
+    let mut sentences = std::mem::take(&mut record.sentences);
+    for sentence in &mut sentences {
+        sentence.is_carried = sentence.is_cited && thresholds.are_met(sentence.lexical, sentence.encoder);
+    }
     let count = sentences.len() as f64;
     if count > 0.0 {
         let mean = |of: &dyn Fn(&SentenceSupport) -> f64| sentences.iter().map(of).sum::<f64>() / count;
@@ -90,10 +104,7 @@ pub(super) fn summarise(record: &mut Record) {
                 mean(&|sentence| sentence.encoder.unwrap_or(0.0)),
             );
         }
-        record.set(
-            name::SUPPORTED,
-            mean(&|sentence| f64::from(sentence.is_carried())),
-        );
+        record.set(name::SUPPORTED, mean(&|sentence| f64::from(sentence.is_carried)));
     }
     // What the judge did not say in its format is left out, and counted in its report.
     let judged: Vec<f64> = sentences.iter().filter_map(|sentence| sentence.judged).collect();
@@ -104,13 +115,6 @@ pub(super) fn summarise(record: &mut Record) {
         );
     }
     record.sentences = sentences;
-}
-
-impl SentenceSupport {
-    /// Whether the words or the encoder say that the cited texts carry it.
-    pub fn is_carried(&self) -> bool {
-        self.is_cited && (self.lexical >= LEXICAL || self.encoder.is_some_and(|encoder| encoder >= NEAR))
-    }
 }
 
 /// The sentences of all paragraphs of a text. A mark right behind a sentence belongs to it.
@@ -135,24 +139,28 @@ pub(super) fn cited(record: &Record, span: Span) -> Vec<&str> {
     citations.map(|citation| citation.text.as_str()).collect()
 }
 
-struct Pair {
+/// A sentence with the sentences of its cited texts and those texts whole.
+pub(super) struct Pair {
     sentence: String,
     cited: Vec<String>,
 }
 
-/// Each sentence with the sentences of its cited texts and those texts whole.
-fn pairs(record: &Record) -> Vec<Pair> {
-    let pair = |sentence: &SentenceSupport| {
+impl Pair {
+    pub(super) fn new(sentence: &str, cited: &[&str]) -> Self {
         let mut parts: Vec<String> = Vec::new();
-        for cited in cited(record, sentence.span) {
+        for cited in cited {
             let whole = spans(cited).into_iter().filter_map(|span| span.of(cited));
-            parts.extend(whole.chain([cited]).map(|part| part.trim().to_owned()));
+            parts.extend(whole.chain([*cited]).map(|part| part.trim().to_owned()));
         }
-        Pair {
-            sentence: sentence.text.clone(),
+        Self {
+            sentence: sentence.to_owned(),
             cited: parts,
         }
-    };
+    }
+}
+
+fn pairs(record: &Record) -> Vec<Pair> {
+    let pair = |sentence: &SentenceSupport| Pair::new(&sentence.text, &cited(record, sentence.span));
     record.sentences.iter().map(pair).collect()
 }
 
@@ -180,7 +188,7 @@ mod tests {
         let mut records = [Record::new(&AnswerQuestion::new("q", "?"), Ok(response), 1.0)];
         lexical(&mut records[0]);
         encoder(&HashingEmbedder::new(512), &mut records, &Cancel::new()).unwrap();
-        summarise(&mut records[0]);
+        summarise(&mut records[0], &SupportThresholds::default());
         let [record] = records;
         record
     }
@@ -195,11 +203,15 @@ mod tests {
                 ("Coffee grows in Brazil", tea),
             ],
         );
-        let carried: Vec<bool> = record.sentences.iter().map(SentenceSupport::is_carried).collect();
+        let carried: Vec<bool> = record
+            .sentences
+            .iter()
+            .map(|sentence| sentence.is_carried)
+            .collect();
         assert_eq!(carried, [true, false, false]);
         assert_eq!(record.sentences[0].text, "Green tea is steeped at 80 degrees.");
         assert_eq!(record.sentences[0].lexical, 1.0);
-        assert!(record.sentences[0].encoder.unwrap() > 0.99);
+        assert_eq!(record.sentences[0].encoder, Some(1.0), "no rounding is left");
         assert_eq!(
             (record.sentences[2].is_cited, record.sentences[2].lexical),
             (false, 0.0)

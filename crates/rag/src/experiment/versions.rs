@@ -30,10 +30,17 @@ pub fn versions() -> BTreeMap<String, String> {
     if let Some(name) = processor() {
         versions.insert("processor".to_owned(), name);
     }
-    if let Ok(threads) = std::thread::available_parallelism() {
+    if let Some(threads) = threads(std::env::var("RAYON_NUM_THREADS").ok().as_deref()) {
         versions.insert("threads".to_owned(), threads.to_string());
     }
     versions
+}
+
+/// How many threads compute: as many as the pool is told to take, otherwise as many as the system runs at once.
+fn threads(told: Option<&str>) -> Option<usize> {
+    let told = told.and_then(|told| told.trim().parse().ok());
+    told.filter(|threads| *threads > 0)
+        .or_else(|| std::thread::available_parallelism().ok().map(usize::from))
 }
 
 /// The name of the processor, where the system says it in a file.
@@ -41,4 +48,19 @@ fn processor() -> Option<String> {
     let info = fs::read_to_string("/proc/cpuinfo").ok()?;
     let line = info.lines().find(|line| line.starts_with("model name"))?;
     Some(line.split_once(':')?.1.trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn threads_are_those_that_compute() {
+        let all = std::thread::available_parallelism().ok().map(usize::from);
+        assert_eq!(threads(Some("1")), Some(1));
+        assert_eq!(
+            (threads(None), threads(Some("0")), threads(Some("many"))),
+            (all, all, all)
+        );
+    }
 }

@@ -12,6 +12,7 @@ use ragtune_retrieve::measure::{
 use ragtune_retrieve::retrievers::HybridRetriever;
 use ragtune_retrieve::{EmbeddingReport, KnowledgeBase, Mode, ReembedOptions, Retriever};
 
+use super::event::{Listener, PromotionEvent};
 use super::trial;
 use crate::error::{Error, Result};
 use crate::remembering::Remembering;
@@ -68,6 +69,7 @@ pub struct Promotion {
     /// How the questions are asked.
     pub run: RunOptions,
     cancel: Cancel,
+    listener: Listener,
 }
 
 /// What a candidate is beside the encoder that serves, before anything changes.
@@ -106,6 +108,7 @@ impl Default for Promotion {
             mode: Mode::Dense,
             run: RunOptions::default(),
             cancel: Cancel::new(),
+            listener: Listener::default(),
         }
     }
 }
@@ -160,6 +163,13 @@ impl Promotion {
         self
     }
 
+    /// Tells of the progress.
+    #[must_use]
+    pub fn with_on_event(mut self, on_event: impl Fn(&PromotionEvent) + Send + Sync + 'static) -> Self {
+        self.listener = Listener(Some(Arc::new(on_event)));
+        self
+    }
+
     /// Measures a candidate on the base's documents, and embeds the base with it if it may take the place.
     ///
     /// # Errors
@@ -191,7 +201,15 @@ impl Promotion {
         encoder_of(base)?;
         let candidate: Arc<dyn Embedder> = Arc::new(candidate);
         let remembering: Arc<dyn Embedder> = Arc::new(Remembering::new(Arc::clone(&candidate)));
-        let copy = trial::copy(base, Arc::clone(&remembering), base.stats()?.metric, &self.cancel)?;
+        let total = base.document_ids()?.len();
+        let tell = |done| self.listener.tell(PromotionEvent::Embedded { done, total });
+        let copy = trial::copy(
+            base,
+            Arc::clone(&remembering),
+            base.stats()?.metric,
+            &self.cancel,
+            &tell,
+        )?;
         // Words stay the base's own, with its language.
         let old = [dense(base), hybrid(base, base)];
         let new = [dense(&copy), hybrid(&copy, base)];
@@ -214,8 +232,17 @@ impl Promotion {
         let own = encoder_of(base)?;
         let candidate: Arc<dyn Embedder> = Arc::new(candidate);
         let metric = base.stats()?.metric;
-        let old = trial::corpus(benchmark, own, metric, &self.cancel)?;
-        let new = trial::corpus(benchmark, Arc::clone(&candidate), metric, &self.cancel)?;
+        let documents = benchmark.documents.len();
+        let embed = |embedder: Arc<dyn Embedder>, before: usize| {
+            let tell = |done| {
+                self.listener.tell(PromotionEvent::Embedded {
+                    done: before + done,
+                    total: 2 * documents,
+                });
+            };
+            trial::corpus(benchmark, embedder, metric, &self.cancel, &tell)
+        };
+        let (old, new) = (embed(own, 0)?, embed(Arc::clone(&candidate), documents)?);
         let (old, new) = (
             [dense(&old), hybrid(&old, &old)],
             [dense(&new), hybrid(&new, &new)],
@@ -234,7 +261,7 @@ impl Promotion {
         questions: &QuestionSet,
     ) -> Result<Comparison> {
         self.check(questions.len())?;
-        let compared = self.compared(old, new, questions, &[self.measure])?;
+        let compared = self.compared(old, new, questions, &[self.measure], (0, 2))?;
         self.verdict(&compared, questions.len()).cloned()
     }
 
@@ -249,7 +276,15 @@ impl Promotion {
         // The one that decides comes first.
         let mut measures = vec![self.measure];
         measures.extend(SHOWN.into_iter().filter(|measure| *measure != self.measure));
-        let compared = |at: usize| self.compared(old[at].as_ref(), new[at].as_ref(), questions, &measures);
+        let compared = |at: usize| {
+            self.compared(
+                old[at].as_ref(),
+                new[at].as_ref(),
+                questions,
+                &measures,
+                (2 * at, 4),
+            )
+        };
         Ok(Trial {
             dense: compared(0)?,
             hybrid: compared(1)?,
@@ -266,13 +301,19 @@ impl Promotion {
         new: &dyn Retriever,
         questions: &QuestionSet,
         measures: &[Measure],
+        (before, total): (usize, usize),
     ) -> Result<Vec<Comparison>> {
-        let measured = |retriever: &dyn Retriever| -> Result<Evaluation> {
+        let measured = |retriever: &dyn Retriever, number: usize| -> Result<Evaluation> {
             self.cancel.check()?;
+            self.listener.tell(PromotionEvent::Asking {
+                number: before + number,
+                total,
+                questions: questions.len(),
+            });
             let found = run(retriever, questions, &self.run)?;
             Ok(evaluate(&questions.qrels, &found, measures))
         };
-        Ok(compare(&measured(new)?, &measured(old)?, &self.bootstrap)?)
+        Ok(compare(&measured(new, 1)?, &measured(old, 2)?, &self.bootstrap)?)
     }
 
     /// The first comparison, if it lets the candidate pass.

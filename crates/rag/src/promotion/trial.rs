@@ -11,7 +11,7 @@ use ragtune_retrieve::{ChunkSpan, Chunker, DocumentStore, KnowledgeBase, Metric}
 use crate::error::Result;
 
 /// Documents that are added at a time.
-const WINDOW: usize = 256;
+const WINDOW: usize = 64;
 
 /// The same documents with the same passages, embedded by another encoder.
 pub(super) fn copy(
@@ -19,7 +19,9 @@ pub(super) fn copy(
     embedder: Arc<dyn Embedder>,
     metric: Option<Metric>,
     cancel: &Cancel,
+    tell: &dyn Fn(usize),
 ) -> Result<KnowledgeBase> {
+    let mut done = 0;
     let empty = with_metric(KnowledgeBase::in_memory()?.with_embedder(embedder)?, metric)?;
     for ids in base.document_ids()?.chunks(WINDOW) {
         cancel.check()?;
@@ -36,6 +38,8 @@ pub(super) fn copy(
             documents.push(divided.document);
         }
         empty.clone().with_chunker(Stored(passages)).add(documents)?;
+        done += ids.len();
+        tell(done);
     }
     Ok(empty)
 }
@@ -46,7 +50,9 @@ pub(super) fn corpus(
     embedder: Arc<dyn Embedder>,
     metric: Option<Metric>,
     cancel: &Cancel,
+    tell: &dyn Fn(usize),
 ) -> Result<KnowledgeBase> {
+    let mut done = 0;
     let base = KnowledgeBase::in_memory()?
         .with_embedder(embedder)?
         .with_chunker(Whole);
@@ -58,6 +64,8 @@ pub(super) fn corpus(
                 .iter()
                 .map(|document| Document::new(&document.id, document.content())),
         )?;
+        done += window.len();
+        tell(done);
     }
     Ok(base)
 }

@@ -4,6 +4,8 @@ use ragtune_core::text::{Chunk, Document, ScoreKind, ScoredChunk};
 use ragtune_train::data::Question;
 use serde::{Deserialize, Serialize};
 
+use crate::evaluate::AnswerQuestion;
+
 /// A question whose right answers are known; none where there is no answer to find.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LabelledQuestion {
@@ -28,6 +30,13 @@ impl From<&Question> for LabelledQuestion {
     fn from(question: &Question) -> Self {
         let answers = question.answers.iter().map(|answer| answer.text.clone());
         Self::new(&question.question, answers)
+    }
+}
+
+/// A question that is not answerable has no right answer.
+impl From<&AnswerQuestion> for LabelledQuestion {
+    fn from(question: &AnswerQuestion) -> Self {
+        Self::new(&question.question, question.answers.iter().cloned())
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::question::QuestionKind;
 
@@ -11,7 +11,7 @@ use super::question::QuestionKind;
 const EXAMPLES: usize = 3;
 
 /// Why a question did not become training data.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum DropCause {
@@ -52,7 +52,7 @@ impl fmt::Display for DropCause {
 }
 
 /// How many questions of a kind were dropped for a cause.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Dropped {
     /// Their kind.
     pub kind: QuestionKind,
@@ -105,7 +105,7 @@ impl Drops {
 }
 
 /// How many examples a part has.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
     /// Documents that they are of.
     pub documents: usize,
@@ -122,7 +122,7 @@ pub struct Counts {
 }
 
 /// What mining of negatives found.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct MiningCounts {
     /// Negatives that the encoder has near.
     pub dense: usize,
@@ -139,7 +139,7 @@ pub struct MiningCounts {
 }
 
 /// A pair to look at.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sample {
     /// Where the question comes from.
     pub kind: QuestionKind,
@@ -156,7 +156,7 @@ pub struct Sample {
 }
 
 /// What was made of a base.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct TrainingDataReport {
     /// Documents of the base with text.

@@ -50,6 +50,38 @@ fn every_form_of_a_line_is_read() {
 }
 
 #[test]
+fn one_form_serves_answers_and_retrieval() {
+    let (_folder, path) = file(
+        "{\"question\": \"How hot?\", \"answers\": [\"80 degrees\"], \"relevant\": {\"cup.md\": 1, \"no.md\": 0, \"tea.md\": 2}}\n\
+         {\"question\": \"Who?\", \"relevant\": [\"ann.md\"]}\n\
+         {\"question\": \"Why?\", \"answers\": \"because\"}\n\
+         {\"question\": \"When?\", \"answerable\": false}\n",
+    );
+    let set = AnswerSet::load(&path).unwrap();
+    let how = AnswerQuestion::new("1", "How hot?")
+        .with_answers(["80 degrees"])
+        .with_graded_sources([("cup.md", 1), ("tea.md", 2)]);
+    assert_eq!(set.questions()[0], how);
+    assert_eq!(how.sources, ["cup.md", "tea.md"]);
+    assert_eq!(set.questions()[1].sources, ["ann.md"]);
+    // What is without sources is nothing to measure retrieval by; grades stay.
+    let retrieval = set.retrieval();
+    assert_eq!(retrieval.len(), 2);
+    assert_eq!(
+        (retrieval.qrels["1"]["tea.md"], retrieval.qrels["2"]["ann.md"]),
+        (2, 1)
+    );
+    // The same as a file for retrieval alone, which the same call reads.
+    let tsv = path.with_extension("tsv");
+    fs::write(
+        &tsv,
+        "How hot?\ttea.md\t2\nWho?\tann.md\nHow hot?\tcup.md\nHow hot?\tno.md\t0\n",
+    )
+    .unwrap();
+    assert_eq!(AnswerSet::load(&tsv).unwrap().retrieval().qrels, retrieval.qrels);
+}
+
+#[test]
 fn what_is_wrong_is_named_with_line_and_field() {
     let good = "{\"question\": \"a\", \"answers\": [\"b\"]}\n";
     let cases: &[(&str, usize, &str, &str)] = &[
@@ -112,6 +144,24 @@ fn what_is_wrong_is_named_with_line_and_field() {
             1,
             "sources",
             "twice",
+        ),
+        (
+            "{\"question\": \"a\", \"sources\": [\"s\"], \"relevant\": [\"s\"]}",
+            1,
+            "relevant",
+            "two names",
+        ),
+        (
+            "{\"question\": \"a\", \"relevant\": {\"s\": \"much\"}}",
+            1,
+            "relevant",
+            "whole number",
+        ),
+        (
+            "{\"question\": \"a\", \"relevant\": {\"s\": 0}}",
+            1,
+            "answers",
+            "\"answerable\": false",
         ),
         (
             "{\"id\": [], \"question\": \"a\", \"answers\": [\"b\"]}",
@@ -198,7 +248,7 @@ fn a_folder_in_beir_layout_is_a_set() {
                 .with_sources(["c1"]),
             AnswerQuestion::new("2", "Who?")
                 .with_answers(["Ann", "Bob"])
-                .with_sources(["c2"]),
+                .with_graded_sources([("c2", 2)]),
             AnswerQuestion::unanswerable("q4", "Nothing?"),
         ]
     );

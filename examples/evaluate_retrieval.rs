@@ -15,6 +15,7 @@ use ragtune::retrieve::retrievers::{HybridRetriever, TuneOptions, Tuning};
 use ragtune::retrieve::{Mode, SearchOptions};
 use ragtune::{Document, KnowledgeBase, SyncOptions};
 use ragtune_examples::embedder::EmbedderChoice;
+use ragtune_examples::questions::with_sources;
 use ragtune_examples::whole::Whole;
 use ragtune_examples::{Outcome, output, progress, table};
 use serde::Serialize;
@@ -60,10 +61,10 @@ const MODES: [(&str, Mode); 3] = [
   evaluate_retrieval data/scifact --split test --embedder models/e5-small --json
   evaluate_retrieval data/scifact --against dense --tune
   evaluate_retrieval data/scifact --save-runs runs/a    and later    --against runs/a/hybrid.run
-  evaluate_retrieval notes --questions questions.tsv
+  evaluate_retrieval notes --questions questions.jsonl
 
-A line of a .tsv of questions is QUESTION<TAB>DOCUMENT, with the document's path below DIR; a line of a .jsonl is
-{\"question\": \"..\", \"relevant\": [\"DOCUMENT\", ..]}."
+A line of a .jsonl of questions is {\"question\": \"..\", \"sources\": [\"DOCUMENT\", ..]}, with the document's path below DIR, as the
+example evaluate reads it; a line of a .tsv is QUESTION<TAB>DOCUMENT."
 )]
 struct Args {
     /// Folder of the data set, or of the documents
@@ -328,7 +329,7 @@ fn data_set(args: &Args) -> Result<Subject, Box<dyn std::error::Error>> {
 
 /// Questions about the files of a folder.
 fn own_questions(args: &Args, questions: &Path) -> Result<Subject, Box<dyn std::error::Error>> {
-    let questions = QuestionSet::load(questions)?;
+    let questions = with_sources(questions)?;
     let base = KnowledgeBase::in_memory()?
         .with_embedder(args.embedder.load()?)?
         .without_auto_merge();

@@ -5,18 +5,17 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Parser;
-use ragtune::experiment::{Experiment, Metric, Run, Runs, list};
+use ragtune::experiment::{Experiment, Run, Runs, list};
 use ragtune::html::Table;
+use ragtune_examples::listing::{shown, tables};
 use ragtune_examples::{Outcome, output};
 use serde_json::{Value, json};
-
-/// Metrics in the list of runs unless others are named.
-const SHOWN: usize = 4;
 
 /// List the runs below a folder, or compare some of them: every metric with its interval, and what differs in settings,
 /// data and versions.
 ///
-/// evaluate, compare and finetune leave a folder with experiment.json for each run. Runs on other questions are not
+/// evaluate, compare, close_the_loop and finetune leave a folder with experiment.json for each run. Each kind of run has a table of
+/// its own, in which a comparison has a line for each system. Runs on other questions are not
 /// comparable: where the data differ, the comparison says so. Whether two systems differ on the same questions, paired,
 /// is what the example compare tells.
 #[derive(Parser)]
@@ -82,61 +81,16 @@ fn show(args: &Args) -> Outcome {
     }
 }
 
-/// A line for each run.
+/// A table for each kind of run.
 fn listing(args: &Args, runs: &[Run]) -> Outcome {
-    let metrics: Vec<String> = if args.metric.is_empty() {
-        leading(runs)
-    } else {
-        args.metric.clone()
-    };
-    let mut header = vec![
-        "folder".to_owned(),
-        "kind".to_owned(),
-        "name".to_owned(),
-        "started".to_owned(),
-    ];
-    header.push("seconds".to_owned());
-    header.extend(metrics.iter().cloned());
-    let mut table = Table::new(header);
-    for Run {
-        folder, experiment, ..
-    } in runs
-    {
-        let mut row = vec![
-            folder.display().to_string(),
-            experiment.kind.clone(),
-            experiment.name.clone(),
-            experiment.started.clone(),
-            format!("{:.1}", experiment.seconds),
-        ];
-        row.extend(metrics.iter().map(|name| shown(experiment.metrics.get(name))));
-        table.row(row);
-    }
-    output::piece(table)
-}
-
-/// The first metrics of each kind of run, those with intervals first.
-fn leading(runs: &[Run]) -> Vec<String> {
-    let mut names: Vec<String> = Vec::new();
-    let kinds: BTreeSet<&str> = runs.iter().map(|run| run.experiment.kind.as_str()).collect();
-    for kind in kinds {
-        let Some(run) = runs.iter().rfind(|run| run.experiment.kind == kind) else {
-            continue;
-        };
-        let mut of_kind: Vec<(&String, &Metric)> = run.experiment.metrics.iter().collect();
-        let rank = |name: &str| match name {
-            "f1" | "accuracy" | "quality" => 0,
-            "exact_match" | "macro_f1" | "loss" => 1,
-            _ => 2,
-        };
-        of_kind.sort_by_key(|(name, metric)| (rank(name), metric.low.is_none()));
-        for (name, _) in of_kind.into_iter().take(SHOWN) {
-            if !names.contains(name) {
-                names.push(name.clone());
-            }
+    for (at, (kind, table)) in tables(runs, &args.metric).into_iter().enumerate() {
+        if at > 0 {
+            output::line("")?;
         }
+        output::line(format_args!("{kind}:"))?;
+        output::piece(table)?;
     }
-    names
+    Ok(())
 }
 
 /// A column for each run, a line for each metric; then what differs.
@@ -190,27 +144,6 @@ fn label(folder: &Path) -> String {
         .unwrap_or(folder.as_os_str())
         .to_string_lossy()
         .into_owned()
-}
-
-fn shown(metric: Option<&Metric>) -> String {
-    let number = |value: f64| match value.abs() {
-        size if size >= 1e5 => format!("{value:.3e}"),
-        size if size >= 100.0 => format!("{value:.0}"),
-        size if size >= 10.0 => format!("{value:.1}"),
-        _ => format!("{value:.3}"),
-    };
-    match metric {
-        None => "–".to_owned(),
-        Some(Metric {
-            mean,
-            low: Some(low),
-            high: Some(high),
-            ..
-        }) => {
-            format!("{} [{}, {}]", number(*mean), number(*low), number(*high))
-        }
-        Some(metric) => number(metric.mean),
-    }
 }
 
 /// Settings, seed, data and versions as pairs of texts.

@@ -19,7 +19,7 @@ pub struct OpenAiArgs {
     #[arg(long, value_name = "VAR", requires = "openai")]
     pub openai_key_env: Option<String>,
     /// Tokens that prompt and answer may have together on the server
-    #[arg(long, value_name = "N", requires = "openai", default_value_t = 4096)]
+    #[arg(long, value_name = "N", requires = "openai", default_value_t = 4096, value_parser = crate::number::at_least_one)]
     pub openai_context_tokens: usize,
 }
 

@@ -158,6 +158,23 @@ fn classifiers_stand_side_by_side_and_what_was_measured_is_kept() {
     let page = fs::read_to_string(out.join("report.html")).unwrap();
     assert!(page.contains("4 of each class") && page.contains("<svg"));
     assert!(out.join("experiment.json").exists());
+    // Every question stands there with what each system said of it.
+    for file in ["questions.4-per-class.jsonl", "questions.all.jsonl"] {
+        let lines = fs::read_to_string(out.join(file)).unwrap();
+        assert_eq!(lines.lines().count(), 24);
+        let line: Value = serde_json::from_str(lines.lines().next().unwrap()).unwrap();
+        assert!(
+            line["text"].as_str().unwrap().contains("48") && line["truth"] == "drink",
+            "{line}"
+        );
+        assert_eq!(
+            (
+                &line["systems"][2]["name"],
+                line["systems"].as_array().unwrap().len()
+            ),
+            (&json!("head"), 3)
+        );
+    }
 
     // Nothing is measured again, so that even the times are the same.
     let again = run(&line);
@@ -225,6 +242,165 @@ fn rankings_stand_side_by_side() {
     assert!(quality(0) > 0.9, "{}", quality(0));
     assert_eq!(quality(1), quality(2));
     assert_eq!(object["pairs"].as_array().unwrap().len(), 2);
+    let lines = fs::read_to_string(out.join("questions.jsonl")).unwrap();
+    let line: Value = serde_json::from_str(lines.lines().nth(3).unwrap()).unwrap();
+    assert_eq!(line["truth"], json!({"d3": 1}));
+    assert!(
+        line["systems"][0]["said"].as_str().unwrap().starts_with("d3"),
+        "{line}"
+    );
+}
+
+/// A folder with the files of others, some of them changed.
+fn put_together(to: &Path, files: &[(&str, &str)]) -> String {
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/core/tests/fixtures");
+    fs::create_dir_all(to).unwrap();
+    for (from, names) in files {
+        for name in names.split(' ') {
+            fs::copy(fixtures.join(from).join(name), to.join(name)).unwrap();
+        }
+    }
+    to.to_str().unwrap().to_owned()
+}
+
+#[test]
+fn answers_stand_side_by_side() {
+    let folder = tempfile::tempdir().unwrap();
+    let notes = folder.path().join("notes");
+    fs::create_dir(&notes).unwrap();
+    let words = [
+        "dog", "bag", "text", "drink", "vector", "house", "friend", "table",
+    ];
+    for word in words {
+        let text = format!(
+            "# {word}\n\n## Care of the {word}\n\nA {word} is a thing for every house. The {word} is kept dry and near the door.\n\n## Price\n\nWhoever wants a {word} \
+             pays in coins for it.\n"
+        );
+        fs::write(notes.join(format!("{word}.md")), text).unwrap();
+    }
+    let lines = |words: &[&str]| -> String {
+        words
+            .iter()
+            .map(|word| {
+                let question = format!("where is the {word} kept");
+                json!({"question": question, "answers": ["near the door"], "sources": [format!("{word}.md")]})
+                    .to_string()
+                    + "\n"
+            })
+            .collect()
+    };
+    let (test, labelled) = (
+        folder.path().join("test.jsonl"),
+        folder.path().join("labelled.jsonl"),
+    );
+    fs::write(&test, lines(&words[..4])).unwrap();
+    fs::write(&labelled, lines(&words)).unwrap();
+    let reader = put_together(
+        &folder.path().join("reader"),
+        &[
+            ("heads/span/bert", "config.json model.safetensors"),
+            ("encoders/models/bert", "tokenizer.json tokenizer_config.json"),
+        ],
+    );
+    let generator = put_together(
+        &folder.path().join("generator"),
+        &[("decoder/llama", "config.json model.safetensors tokenizer.json")],
+    );
+    // Room for a prompt with passages, and for a question in front of a passage.
+    for (file, field, tokens) in [
+        ("generator/config.json", "max_position_embeddings", 4096),
+        ("reader/tokenizer_config.json", "model_max_length", 64),
+    ] {
+        let file = folder.path().join(file);
+        let mut changed: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+        changed[field] = tokens.into();
+        fs::write(&file, changed.to_string()).unwrap();
+    }
+    // A template that ends what is said, without which nothing is trained.
+    let template = "{% for m in messages %}{{ m.role }}: {{ m.content }}{{ eos_token }}{% endfor %}{% if add_generation_prompt \
+                    %}assistant: {% endif %}";
+    fs::write(
+        folder.path().join("generator/tokenizer_config.json"),
+        json!({"eos_token": "</s>", "chat_template": template}).to_string(),
+    )
+    .unwrap();
+    let (out, model) = (folder.path().join("out"), model());
+    let line = |more: &[&'static str]| {
+        let mut line = vec![
+            "--task",
+            "answer",
+            "--model",
+            &model,
+            "--data",
+            notes.to_str().unwrap(),
+            "--test",
+            test.to_str().unwrap(),
+            "--reader",
+            &reader,
+            "--generator",
+            &generator,
+            "--out",
+            out.to_str().unwrap(),
+            "--json",
+        ];
+        line.extend(more);
+        run(&line)
+    };
+    let ended = line(&[
+        "--systems",
+        "quotes,reader,model+retrieval,aware+retrieval",
+        "--train-aware",
+    ]);
+    assert!(ended.success, "{}", ended.stderr);
+    let object: Value = serde_json::from_str(&ended.stdout).unwrap();
+    let systems = object["systems"].as_array().unwrap();
+    let names: Vec<&Value> = systems.iter().map(|system| &system["name"]).collect();
+    assert_eq!(names, ["quotes", "reader", "model+retrieval", "aware+retrieval"]);
+    for system in systems {
+        assert_eq!(system["failures"], 0, "{system}");
+    }
+    // What was trained is said with what it took, and a reader from elsewhere is not said to have taken nothing.
+    assert!(
+        systems[3]["train_seconds"].as_f64().unwrap() > 0.0,
+        "{}",
+        systems[3]
+    );
+    assert!(systems[1]["train_seconds"].is_null(), "{}", systems[1]);
+    assert!(
+        out.join("systems/aware+retrieval/adapter/adapter_config.json")
+            .exists()
+    );
+    let first = fs::read_to_string(out.join("questions.jsonl")).unwrap();
+    let first: Value = serde_json::from_str(first.lines().next().unwrap()).unwrap();
+    assert_eq!(
+        (&first["text"], &first["truth"]),
+        (&json!("where is the dog kept"), &json!(["near the door"]))
+    );
+
+    // The threshold is not set by the questions that measure it.
+    let other = folder.path().join("other");
+    let leaking = run(&[
+        "--task",
+        "answer",
+        "--model",
+        &model,
+        "--data",
+        notes.to_str().unwrap(),
+        "--test",
+        test.to_str().unwrap(),
+        "--reader",
+        &reader,
+        "--calibrate",
+        labelled.to_str().unwrap(),
+        "--out",
+        other.to_str().unwrap(),
+    ]);
+    assert!(
+        !leaking.success && leaking.stderr.contains("4 of the questions are also asked"),
+        "{}",
+        leaking.stderr
+    );
+    assert!(!other.exists());
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The example `close_the_loop`.
 
 mod args;
+mod measured;
 mod report;
 mod run;
 mod subject;

@@ -1,19 +1,20 @@
 //! What a run came to: a table, one JSON object, files.
 
-use std::fs;
+use std::path::PathBuf;
 
 use ragtune::experiment::{Experiment, Metric};
 use ragtune::html::{Bar, Bars, Page, Table};
-use ragtune::retrieve::measure::Comparison;
 use ragtune::training_data::{DropCause, TrainingDataReport};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::args::Args;
-use crate::{Outcome, output};
+use super::measured::Measured;
+use crate::number::{count, p_value};
+use crate::{Outcome, kept, output};
 
 /// The object of `--json` and of `loop.json`.
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
 pub struct Report {
     pub folder: String,
     pub encoder: String,
@@ -28,41 +29,37 @@ pub struct Report {
     /// Why not.
     pub refusal: Option<String>,
     pub model: String,
+    /// The base that it serves.
+    pub base: String,
 }
 
-/// The tuned encoder (`first`) beside the one before (`second`) in one measure.
-#[derive(Clone, Serialize)]
-pub struct Measured {
-    pub on: String,
-    pub questions: usize,
-    pub mode: String,
-    #[serde(flatten)]
-    pub comparison: Comparison,
+/// The file that says that a loop is closed.
+pub fn file(args: &Args) -> PathBuf {
+    args.out.join("loop.json")
 }
 
-impl Measured {
-    fn name(&self) -> String {
-        format!("{}, {}, {}", self.on, self.mode, self.comparison.measure)
-    }
-}
-
-/// Writes the files, and prints.
+/// Writes the files; the one that says that the loop is closed comes last.
 ///
 /// # Errors
 /// Files that cannot be written.
 pub fn write(args: &Args, mut experiment: Experiment, report: &Report) -> Outcome {
-    let json = serde_json::to_string_pretty(report)?;
-    fs::write(args.out.join("loop.json"), json + "\n")?;
     record(args, &mut experiment, report)?;
-    let page = args.out.join("report.html");
-    html(report).write(&page)?;
+    html(report).write(args.out.join("report.html"))?;
+    kept::write(&file(args), report)
+}
+
+/// Prints.
+///
+/// # Errors
+/// Standard output cannot be written.
+pub fn show(args: &Args, report: &Report) -> Outcome {
     if args.json {
         return output::json(report);
     }
     output::piece(measures(report))?;
     output::line(format_args!("\n{}", work(report)))?;
     output::line(verdict(report))?;
-    output::line(format_args!("report: {}", page.display()))
+    output::line(format_args!("report: {}", args.out.join("report.html").display()))
 }
 
 fn measures(report: &Report) -> Table {
@@ -75,15 +72,14 @@ fn measures(report: &Report) -> Table {
         "p",
     ]);
     for measured in &report.measured {
-        let comparison = &measured.comparison;
-        let interval = &comparison.difference.interval;
+        let interval = &measured.difference.interval;
         table.row([
             measured.name(),
-            format!("{:.4}", comparison.second),
-            format!("{:.4}", comparison.first),
+            format!("{:.4}", measured.second),
+            format!("{:.4}", measured.first),
             format!("{:+.4}", interval.estimate),
             format!("{:+.4} to {:+.4}", interval.low, interval.high),
-            format!("{:.4}", comparison.randomisation_p),
+            p_value(measured.randomisation_p),
         ]);
     }
     table
@@ -91,14 +87,21 @@ fn measures(report: &Report) -> Table {
 
 fn work(report: &Report) -> String {
     format!(
-        "{} pairs, {} steps, {:.0} s; loss {:.3} at first, {:.3} at last",
-        report.data.train.pairs, report.steps, report.train_seconds, report.loss.0, report.loss.1
+        "{}, {}, {:.0} s; loss {:.3} at first, {:.3} at last",
+        count(report.data.train.pairs, "pair"),
+        count(report.steps, "step"),
+        report.train_seconds,
+        report.loss.0,
+        report.loss.1
     )
 }
 
 fn verdict(report: &Report) -> String {
     match &report.refusal {
-        None => format!("promoted: the base now searches with {}", report.model),
+        None => format!(
+            "promoted: the base {} now searches with {}",
+            report.base, report.model
+        ),
         Some(refusal) => format!("refused: {refusal}"),
     }
 }
@@ -116,11 +119,8 @@ fn record(args: &Args, experiment: &mut Experiment, report: &Report) -> Outcome 
         experiment.read_data(questions)?;
     }
     for measured in &report.measured {
-        let Comparison {
-            first, difference, ..
-        } = &measured.comparison;
-        let interval = &difference.interval;
-        experiment.set(measured.name(), Metric::new(*first));
+        let interval = &measured.difference.interval;
+        experiment.set(measured.name(), Metric::new(measured.first));
         let gain = Metric::new(interval.estimate).with_interval(interval.low, interval.high);
         experiment.set(format!("{}, difference", measured.name()), gain);
     }
@@ -134,10 +134,10 @@ fn record(args: &Args, experiment: &mut Experiment, report: &Report) -> Outcome 
 fn html(report: &Report) -> Page {
     let mut page = Page::new("An encoder, tuned on its documents");
     page.paragraph(&verdict(report)).paragraph(&format!(
-        "{} documents of {}, {} passages. {}.",
-        report.data.documents,
+        "{} of {}, {}. {}.",
+        count(report.data.documents, "document"),
         report.folder,
-        report.data.passages,
+        count(report.data.passages, "passage"),
         work(report)
     ));
     page.heading("Before and after").table(&measures(report)).note(
@@ -147,7 +147,7 @@ fn html(report: &Report) -> Page {
     );
     let mut bars = Bars::new("Differences, with 95 % intervals", "after less before");
     for measured in &report.measured {
-        let interval = &measured.comparison.difference.interval;
+        let interval = &measured.difference.interval;
         bars = bars.with_bar(
             Bar::new(measured.name(), interval.estimate)
                 .with_interval(interval.low, interval.high)

@@ -2,74 +2,150 @@
 
 use std::collections::BTreeSet;
 use std::error::Error;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use ragtune::core::device;
+use ragtune::experiment::Fingerprint;
 use ragtune::retrieve::SyncEvent;
 use ragtune::retrieve::measure::{BeirDataset, QuestionSet};
 use ragtune::{Document, Encoder, KnowledgeBase, SyncOptions};
+use serde_json::{Value, json};
 
 use super::args::Args;
-use crate::{hub, output, progress};
+use crate::progress::Counter;
+use crate::{Outcome, hub, language_model, output, questions};
 
 /// Documents that are added at a time.
-const WINDOW: usize = 256;
+const WINDOW: usize = 64;
 
-/// What is tuned, on what, and what measures it.
+/// What is tuned, on what, and what measures it; read before any work.
 pub struct Subject {
-    pub base: KnowledgeBase,
     /// The encoder's folder.
-    pub encoder: std::path::PathBuf,
+    pub encoder: PathBuf,
+    /// The language model's folder, where one writes questions.
+    pub generator: Option<PathBuf>,
     /// Questions that the caller brings.
     pub questions: Option<QuestionSet>,
+    documents: Documents,
 }
 
-/// Opens the base and fills it.
-///
-/// # Errors
-/// An encoder that cannot be tuned, and what keeps the documents from being read.
-pub fn subject(args: &Args) -> Result<Subject, Box<dyn Error>> {
-    let encoder = encoder_folder(args.embedder.as_deref())?;
-    let base = match &args.store {
-        Some(store) => KnowledgeBase::open(store)?,
-        None => KnowledgeBase::in_memory()?,
-    };
-    let base = base.with_embedder(Encoder::load(&encoder, &device::cpu())?)?;
-    let own = args.questions.as_deref().map(QuestionSet::load).transpose()?;
-    let beir = args.folder.join("corpus.jsonl").exists() && args.folder.join("queries.jsonl").exists();
-    let questions = match beir {
-        true => {
-            let data = BeirDataset::load(&args.folder)?;
-            add(&base, &data)?;
-            own.or_else(|| Some(QuestionSet::from(&data)))
+enum Documents {
+    Folder(PathBuf),
+    Beir(BeirDataset),
+}
+
+impl Subject {
+    /// Reads what may be wrong without work: the questions, the data set, where the models are.
+    ///
+    /// # Errors
+    /// An encoder that cannot be tuned, questions and data sets that cannot be read, relevant documents that do not exist.
+    pub fn read(args: &Args) -> Result<Self, Box<dyn Error>> {
+        let own = match &args.questions {
+            Some(file) => Some(questions::with_sources(file)?),
+            None => None,
+        };
+        let encoder = encoder_folder(args.embedder.as_deref())?;
+        if !encoder.is_dir() {
+            return Err(format!("--embedder: there is no folder {}", encoder.display()).into());
         }
-        false => {
-            sync(&base, &args.folder)?;
-            own
+        let generator = args
+            .generator
+            .as_deref()
+            .map(language_model::folder)
+            .transpose()?;
+        let is_beir = args.folder.join("corpus.jsonl").exists() && args.folder.join("queries.jsonl").exists();
+        let subject = match is_beir {
+            true => {
+                let data = BeirDataset::load(&args.folder)?;
+                Self {
+                    encoder,
+                    generator,
+                    questions: own.or_else(|| Some(QuestionSet::from(&data))),
+                    documents: Documents::Beir(data),
+                }
+            }
+            false => Self {
+                encoder,
+                generator,
+                questions: own,
+                documents: Documents::Folder(args.folder.clone()),
+            },
+        };
+        if let Documents::Beir(data) = &subject.documents {
+            let ids = data.documents.iter().map(|document| document.id.clone());
+            subject.check(&ids.collect(), &args.folder)?;
         }
-    };
-    if let Some(questions) = &questions {
-        let ids: BTreeSet<String> = base.document_ids()?.into_iter().collect();
-        let unknown = questions.unknown_documents(|id| ids.contains(id));
-        if let Some(first) = unknown.first() {
-            return Err(format!(
+        Ok(subject)
+    }
+
+    /// Everything that a result depends on; files by their content.
+    ///
+    /// # Errors
+    /// Files that cannot be read.
+    pub fn settings(&self, args: &Args) -> Result<Value, Box<dyn Error>> {
+        let content = |path: Option<&Path>| -> ragtune::Result<Option<String>> {
+            path.map(|path| Ok(Fingerprint::of(path)?.blake3)).transpose()
+        };
+        Ok(json!({
+            "FOLDER": content(Some(&args.folder))?,
+            "--embedder": content(Some(&self.encoder))?,
+            "--store": args.store,
+            "--questions": content(args.questions.as_deref())?,
+            "--generator": content(self.generator.as_deref())?,
+            "--held-out": args.held_out,
+            "--round-trip": args.round_trip,
+            "--max-questions": args.max_questions,
+            "--negatives": args.negatives,
+            "--method": format!("{:?}", args.method).to_lowercase(),
+            "--lr": args.tuning().1,
+            "--epochs": args.epochs,
+            "--batch": args.batch,
+            "--max-tokens": args.max_tokens,
+            "--mode": format!("{:?}", args.mode).to_lowercase(),
+            "--require-gain": args.require_gain,
+            "--seed": args.seed,
+        }))
+    }
+
+    /// Opens the base with the encoder, and fills it; what it holds already costs nothing.
+    ///
+    /// # Errors
+    /// What keeps the documents from being read, and relevant documents that do not exist.
+    pub fn base(&self, args: &Args) -> Result<KnowledgeBase, Box<dyn Error>> {
+        let base = KnowledgeBase::open(args.store())?
+            .with_embedder(Encoder::load(&self.encoder, &device::cpu())?)?;
+        match &self.documents {
+            Documents::Beir(data) => add(&base, data)?,
+            Documents::Folder(folder) => {
+                sync(&base, folder)?;
+                self.check(&base.document_ids()?.into_iter().collect(), folder)?;
+            }
+        }
+        Ok(base)
+    }
+
+    /// Refuses questions whose documents do not exist.
+    fn check(&self, ids: &BTreeSet<String>, folder: &Path) -> Outcome {
+        let unknown = self
+            .questions
+            .iter()
+            .flat_map(|questions| questions.unknown_documents(|id| ids.contains(id)));
+        let unknown: Vec<_> = unknown.collect();
+        match unknown.first() {
+            None => Ok(()),
+            Some(first) => Err(format!(
                 "{} of the relevant documents do not exist in {}; the first is {:?} of question {}",
                 unknown.len(),
-                args.folder.display(),
+                folder.display(),
                 first.document,
                 first.question
             )
-            .into());
+            .into()),
         }
     }
-    Ok(Subject {
-        base,
-        encoder,
-        questions,
-    })
 }
 
-fn encoder_folder(embedder: Option<&str>) -> Result<std::path::PathBuf, Box<dyn Error>> {
+fn encoder_folder(embedder: Option<&str>) -> Result<PathBuf, Box<dyn Error>> {
     match embedder {
         None | Some("builtin") => Err(
             "the encoder inside the library is int8 and cannot be tuned; name a folder with f32, F16 or BF16 weights, such as \
@@ -83,26 +159,26 @@ fn encoder_folder(embedder: Option<&str>) -> Result<std::path::PathBuf, Box<dyn 
     }
 }
 
-fn sync(base: &KnowledgeBase, folder: &Path) -> Result<(), Box<dyn Error>> {
-    let bar = progress::bar("embedding");
-    let shown = bar.clone();
+fn sync(base: &KnowledgeBase, folder: &Path) -> Outcome {
+    let counter = Counter::new("embedding passages");
+    let shown = counter.clone();
     let options = SyncOptions::default().with_on_event(move |event| {
         if let SyncEvent::Embedded { done, total } = event {
-            shown.set_length(*total as u64);
-            shown.set_position(*done as u64);
+            shown.set(*done, *total);
         }
     });
     let report = base.sync_folder_with(folder, &options)?;
-    bar.finish_and_clear();
+    counter.finish();
     for skipped in &report.skipped {
-        output::note!("skipped {}: {}", skipped.path, skipped.reason);
+        let text = format!("skipped {}: {}", skipped.path, skipped.reason);
+        output::note!("{}", output::printable(&text));
     }
     Ok(())
 }
 
-fn add(base: &KnowledgeBase, data: &BeirDataset) -> Result<(), Box<dyn Error>> {
-    let bar = progress::bar("embedding");
-    bar.set_length(data.documents.len() as u64);
+fn add(base: &KnowledgeBase, data: &BeirDataset) -> Outcome {
+    let counter = Counter::new("embedding documents");
+    let mut done = 0;
     for window in data.documents.chunks(WINDOW) {
         base.add(window.iter().map(|document| {
             // Many collections repeat the title at the beginning of the text.
@@ -117,8 +193,9 @@ fn add(base: &KnowledgeBase, data: &BeirDataset) -> Result<(), Box<dyn Error>> {
                 false => own.with_metadata("title", document.title.as_str()),
             }
         }))?;
-        bar.inc(window.len() as u64);
+        done += window.len();
+        counter.set(done, data.documents.len());
     }
-    bar.finish_and_clear();
+    counter.finish();
     Ok(())
 }

@@ -7,6 +7,7 @@ use std::process::Command;
 
 use clap::{Parser, ValueEnum};
 
+use crate::reader::ReaderArgs;
 use crate::{Outcome, output};
 
 /// Compare retrieval with fine-tuning, on your own questions.
@@ -21,7 +22,7 @@ use crate::{Outcome, output};
   compare --task classify ... --per-class 5,10,20,all       where does tuning overtake retrieval?
   compare --task classify ... --f1 spam --systems nearest,lora
   compare --task answer --model models/all-minilm-l6-v2 --data notes --test questions.jsonl --out runs/answers \
-          --generator models/qwen3-0.6b --adapter runs/style/adapter --reader runs/reader/model
+          --generator models/qwen3-0.6b --adapter runs/style/adapter --reader runs/reader/model --train-aware
   compare --task rank --model models/all-minilm-l6-v2 --tuned runs/search/model --reranker models/ms-marco-minilm \\
           --data data/scifact --out runs/ranking"
 )]
@@ -42,7 +43,7 @@ pub struct Args {
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
     /// The systems [default: all that the other options allow]. classify: labels, nearest, few-shot, head, lora, full,
-    /// full+nearest; answer: model, tuned, quotes, reader, model+retrieval, tuned+retrieval; rank: lexical, base, hybrid, tuned, tuned-hybrid, reranked
+    /// full+nearest; answer: model, tuned, quotes, reader, model+retrieval, tuned+retrieval, aware+retrieval; rank: lexical, base, hybrid, tuned, tuned-hybrid, reranked
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     pub systems: Vec<String>,
     /// classify: examples of each class that are learned from, several numbers with commas; `all` for all
@@ -63,9 +64,15 @@ pub struct Args {
     /// answer: what the language model was tuned to, a PEFT adapter
     #[arg(long, value_name = "DIR", requires = "generator")]
     pub adapter: Option<PathBuf>,
-    /// answer: a model that was tuned to mark answers in texts (`finetune --task qa`)
-    #[arg(long, value_name = "DIR")]
-    pub reader: Option<PathBuf>,
+    /// answer: what the language model was tuned to for passages with and without the answer (retrieval-aware), a PEFT adapter
+    /// such as `finetune --task sft` makes of chat.train.jsonl of `close_the_loop`
+    #[arg(long, value_name = "DIR", requires = "generator")]
+    pub aware: Option<PathBuf>,
+    /// answer: make that data of the documents, and train that adapter (LoRA, one epoch)
+    #[arg(long, requires = "generator", conflicts_with = "aware")]
+    pub train_aware: bool,
+    #[command(flatten)]
+    pub reader: ReaderArgs,
     /// rank: the tuned encoder
     #[arg(long, value_name = "DIR")]
     pub tuned: Option<PathBuf>,
@@ -202,7 +209,9 @@ impl Args {
             ("--test", self.test.as_ref()),
             ("--generator", self.generator.as_ref()),
             ("--adapter", self.adapter.as_ref()),
-            ("--reader", self.reader.as_ref()),
+            ("--aware", self.aware.as_ref()),
+            ("--reader", self.reader.reader.as_ref()),
+            ("--calibrate", self.reader.calibrate.as_ref()),
             ("--tuned", self.tuned.as_ref()),
             ("--reranker", self.reranker.as_ref()),
         ];

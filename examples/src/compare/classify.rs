@@ -19,6 +19,7 @@ use serde_json::json;
 use super::args::{Args, Budget};
 use super::process::{self, Place};
 use super::report::{self, Compared};
+use super::said::Said;
 use super::update;
 use crate::finetune;
 use crate::whole::Whole;
@@ -115,6 +116,8 @@ pub fn classify(args: &Args) -> Outcome {
             (Place::new(&folder(args, budget), name), trains)
         });
         let (systems, failed) = process::measured(args, systems, &more)?;
+        let texts = test.values().map(|text| (text.text.clone(), json!(label(text))));
+        let said = Said::all(texts, &systems);
         let comparison = Comparison::new(
             quality.clone(),
             systems,
@@ -125,6 +128,7 @@ pub fn classify(args: &Args) -> Outcome {
             budget: Some(budget),
             comparison,
             failed,
+            said,
         });
     }
     report::finish(args, started, &compared)

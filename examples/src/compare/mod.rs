@@ -6,6 +6,7 @@ mod classify;
 mod process;
 mod rank;
 mod report;
+mod said;
 mod update;
 
 pub use args::{Again, Args};

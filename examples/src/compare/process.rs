@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::args::Args;
 use crate::finetune::peak;
-use crate::{Outcome, output};
+use crate::{Outcome, kept, output};
 
 /// What training a system took.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -65,7 +65,7 @@ impl Place {
     /// # Errors
     /// The file cannot be written.
     pub fn keep(&self, measured: Measured) -> Outcome {
-        write(&self.measured(), &measured.with_peak_bytes(peak()))
+        kept::write(&self.measured(), &measured.with_peak_bytes(peak()))
     }
 
     /// Writes what training took, with this process's peak of memory.
@@ -77,7 +77,7 @@ impl Place {
             seconds,
             peak_bytes: peak(),
         };
-        write(&self.trained(), &trained)
+        kept::write(&self.trained(), &trained)
     }
 
     /// What training took, where there was any.
@@ -85,10 +85,7 @@ impl Place {
     /// # Errors
     /// The file is there and cannot be read.
     pub fn training(&self) -> Result<Option<Trained>, Box<dyn Error>> {
-        match self.trained().exists() {
-            true => Ok(Some(read(&self.trained())?)),
-            false => Ok(None),
-        }
+        kept::find(&self.trained())
     }
 }
 
@@ -141,7 +138,7 @@ fn one(args: &Args, place: &Place, more: &[OsString], trains: bool) -> Result<Me
         args.say(&format!("{}: asking", place.name));
         run(args, place, more, false)?;
     }
-    read(&place.measured())
+    kept::read(&place.measured())
 }
 
 /// Ends this process soon after the one that started it: nobody waits for its result then, and what it trains would be in the way of
@@ -175,37 +172,21 @@ fn run(args: &Args, place: &Place, more: &[OsString], trains: bool) -> Outcome {
     }
     let mut command = (args.again.program)(&line)?;
     let log = File::create(place.log())?;
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+    // What training prints is part of what it says.
+    command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
     if command.status()?.success() {
         return Ok(());
     }
     let said = fs::read_to_string(place.log()).unwrap_or_default();
-    let errors = said.lines().filter_map(|line| line.strip_prefix("error: "));
+    // The first is the reason; what follows is who could not go on because of it.
+    let mut errors = said.lines().filter_map(|line| line.strip_prefix("error: "));
     let last = said.lines().rev().find(|line| !line.trim().is_empty());
     Err(format!(
         "{} (all of it in {})",
-        output::printable(errors.last().or(last).unwrap_or("ended without a word")),
+        output::printable(errors.next().or(last).unwrap_or("ended without a word")),
         place.log().display()
     )
     .into())
-}
-
-fn write(file: &Path, value: &impl Serialize) -> Outcome {
-    let partial = file.with_extension("partial");
-    fs::write(&partial, serde_json::to_vec_pretty(value)?)?;
-    fs::rename(&partial, file)?;
-    Ok(())
-}
-
-fn read<T: for<'de> Deserialize<'de>>(file: &Path) -> Result<T, Box<dyn Error>> {
-    let bytes = fs::read(file).map_err(|error| format!("cannot read {}: {error}", file.display()))?;
-    serde_json::from_slice(&bytes).map_err(|error| {
-        format!(
-            "{} is damaged ({error}); remove it to measure again",
-            file.display()
-        )
-        .into()
-    })
 }
 
 /// Seconds that `finetune` took for a result, where the record of its run stands beside it.

@@ -13,10 +13,12 @@ use ragtune::retrieve::measure::{BeirDataset, Measure, QuestionSet, Ranking};
 use ragtune::retrieve::retrievers::RerankRetriever;
 use ragtune::retrieve::{Mode, SearchOptions};
 use ragtune::{Cancel, Document, Encoder, KnowledgeBase, Retriever};
+use serde_json::{Value, json};
 
 use super::args::Args;
 use super::process::{self, Place};
 use super::report::{self, Compared};
+use super::said::Said;
 use super::update;
 use crate::Outcome;
 use crate::whole::Whole;
@@ -26,6 +28,8 @@ const SYSTEMS: [&str; 6] = ["lexical", "base", "hybrid", "tuned", "tuned-hybrid"
 const MEASURE: Measure = Measure::Ndcg(10);
 /// Documents that are ranked for each question, and that a reranker reads.
 const DEPTH: usize = 50;
+/// Documents of a ranking that are kept for a person to look at.
+const SHOWN: usize = 5;
 /// Documents that are added at a time.
 const WINDOW: usize = 512;
 
@@ -66,6 +70,13 @@ pub fn rank(args: &Args) -> Outcome {
     }
     let systems = chosen.into_iter().map(|name| (place(args, name), false));
     let (systems, failed) = process::measured(args, systems, &[])?;
+    let texts = data.queries.iter().map(|query| {
+        let judged = data.qrels.get(&query.id).into_iter().flatten();
+        let relevant = judged.filter(|(_, grade)| **grade > 0);
+        let relevant = relevant.map(|(document, grade)| (document.clone(), json!(grade)));
+        (query.text.clone(), Value::Object(relevant.collect()))
+    });
+    let said = Said::all(texts, &systems);
     let bootstrap = Bootstrap::default().with_seed(args.seed);
     let comparison = Comparison::new(Quality::mean(MEASURE.to_string()), systems, &bootstrap)?;
     report::finish(
@@ -76,6 +87,7 @@ pub fn rank(args: &Args) -> Outcome {
             budget: None,
             comparison,
             failed,
+            said,
         }],
     )
 }
@@ -126,7 +138,9 @@ fn ask(args: &Args, name: &str, data: &BeirDataset) -> Outcome {
             .map(|hit| (hit.chunk.document_id.clone(), hit.score()))
             .collect();
         let judged = data.qrels.get(&query.id).cloned().unwrap_or_default();
-        let first = hits.first().map(|hit| hit.chunk.document_id.clone());
+        let first = hits.iter().take(SHOWN).map(|hit| hit.chunk.document_id.as_str());
+        let first = first.collect::<Vec<_>>().join("\n");
+        let first = (!first.is_empty()).then_some(first);
         Ok::<_, Box<dyn Error>>((MEASURE.of(ranking, &judged), first))
     })?;
     let mut measured = measured.with_index_bytes(update::folder_bytes(&place.index())?);

@@ -1,7 +1,7 @@
 //! What a comparison says: on the terminal, as JSON, as a page.
 
 use std::error::Error;
-use std::fs::{self, File};
+use std::fs;
 use std::path::PathBuf;
 
 use ragtune::compare::Comparison;
@@ -11,6 +11,8 @@ use serde_json::{Value, json};
 
 use super::args::{Args, Budget, Task};
 use super::process::Failed;
+use super::said::{self, Said};
+use crate::claim::{self, Claim};
 use crate::{Outcome, output};
 
 /// A comparison, and how much the systems learned from or looked up in.
@@ -19,73 +21,43 @@ pub struct Compared {
     pub budget: Option<Budget>,
     pub comparison: Comparison,
     pub failed: Vec<Failed>,
+    pub said: Vec<Said>,
 }
 
-/// A comparison that is being made: its record, and the lock of its folder.
+impl Compared {
+    /// The file with what was said; there is one for each number of examples.
+    fn file(&self, of: usize) -> String {
+        match self.budget {
+            Some(Budget::Examples(examples)) if of > 1 => format!("questions.{examples}-per-class.jsonl"),
+            Some(Budget::All) if of > 1 => "questions.all.jsonl".to_owned(),
+            _ => "questions.jsonl".to_owned(),
+        }
+    }
+}
+
+/// A comparison that is being made: its record, and its folder.
 pub struct Started {
     run: Experiment,
-    _lock: File,
+    _claim: Claim,
 }
-
-/// The file that says what a folder compares.
-const SUBJECT: &str = "subject.json";
-/// The file that is locked while a comparison runs.
-const LOCK: &str = "lock";
 
 /// Claims the folder for this comparison; what was measured for another one is never taken for this.
 ///
 /// # Errors
-/// A folder that holds another comparison, with what differs.
+/// Those of [`Claim::take`].
 pub fn begin(args: &Args) -> Result<Started, Box<dyn Error>> {
-    let (file, out) = (args.out.join(SUBJECT), args.out.display());
-    let foreign = || format!("{out} holds something else than a comparison; name another --out");
-    if args.out.is_file() {
-        return Err(format!("{out} is a file; --out is a folder").into());
-    }
-    if !file.exists()
-        && args.out.is_dir()
-        && args
-            .out
-            .read_dir()?
-            .any(|entry| entry.is_ok_and(|entry| entry.file_name() != LOCK))
-    {
-        return Err(foreign().into());
-    }
-    fs::create_dir_all(&args.out)?;
-    let lock = File::create(args.out.join(LOCK))?;
-    if lock.try_lock().is_err() {
-        return Err(
-            format!("another comparison runs in {out}; wait for its end, or name another --out").into(),
-        );
-    }
     let name = args
         .data
         .file_stem()
         .unwrap_or_default()
         .to_string_lossy()
         .into_owned();
-    let started = Started {
+    claim::outside("--out", &args.out, &args.data)?;
+    let claim = Claim::take(&args.out, "comparison", &subject(args)?)?;
+    Ok(Started {
         run: Experiment::start("compare", name).with_seed(args.seed),
-        _lock: lock,
-    };
-    let subject = subject(args)?;
-    if let Ok(there) = fs::read(&file) {
-        let there: Value = serde_json::from_slice(&there).map_err(|_| foreign())?;
-        let differs = subject
-            .as_object()
-            .into_iter()
-            .flatten()
-            .find(|(name, value)| there.get(name) != Some(value));
-        if let Some((name, _)) = differs {
-            return Err(format!(
-                "{out} holds a comparison with another {name}; name another --out, or remove it"
-            )
-            .into());
-        }
-        return Ok(started);
-    }
-    fs::write(&file, serde_json::to_vec_pretty(&subject)?)?;
-    Ok(started)
+        _claim: claim,
+    })
 }
 
 /// Everything that a measurement depends on.
@@ -100,7 +72,13 @@ fn subject(args: &Args) -> Result<Value, Box<dyn Error>> {
         "--test": content(args.test.as_ref())?,
         "--generator": content(args.generator.as_ref())?,
         "--adapter": content(args.adapter.as_ref())?,
-        "--reader": content(args.reader.as_ref())?,
+        "--aware": content(args.aware.as_ref())?,
+        "--train-aware": args.train_aware,
+        "--reader": content(args.reader.reader.as_ref())?,
+        "--calibrate": content(args.reader.calibrate.as_ref())?,
+        "--max-error": args.reader.max_error,
+        "--right-from": args.reader.right_from,
+        "--always-answers": args.reader.always_answers,
         "--tuned": content(args.tuned.as_ref())?,
         "--reranker": content(args.reranker.as_ref())?,
         "--text-column": args.text_column,
@@ -143,6 +121,9 @@ pub fn finish(args: &Args, started: Started, compared: &[Compared]) -> Outcome {
         args.out.join("comparison.json"),
         serde_json::to_vec_pretty(&object)?,
     )?;
+    for one in compared {
+        said::write(&args.out.join(one.file(compared.len())), &one.said)?;
+    }
     page(args, compared).write(args.out.join("report.html"))?;
     record(args, started.run, compared)?;
     let failed: Vec<&str> = compared
@@ -202,6 +183,7 @@ fn page(args: &Args, compared: &[Compared]) -> Page {
         for failed in &one.failed {
             page.paragraph(&format!("{} failed: {}", failed.name, failed.reason));
         }
+        said::show(&mut page, &one.said, &one.file(compared.len()));
     }
     page.heading("How it was measured");
     page.paragraph(
@@ -217,7 +199,9 @@ fn page(args: &Args, compared: &[Compared]) -> Page {
 fn record(args: &Args, mut run: Experiment, compared: &[Compared]) -> Outcome {
     run.configure(&json!({
         "task": format!("{:?}", args.task).to_lowercase(),
-        "model": args.model, "systems": args.systems,
+        "model": args.model, "systems": args.systems, "f1": args.f1,
+        "generator": args.generator, "adapter": args.adapter, "aware": args.aware, "train_aware": args.train_aware,
+        "tuned": args.tuned, "reranker": args.reranker, "reader": args.reader.configuration(),
         "per_class": args.per_class.iter().map(ToString::to_string).collect::<Vec<_>>(),
     }))?;
     for path in [Some(&args.data), args.test.as_ref()].into_iter().flatten() {

@@ -25,9 +25,11 @@ pub enum PromotionEvent {
     },
 }
 
+type OnEvent = Arc<dyn Fn(&PromotionEvent) + Send + Sync>;
+
 /// Who hears of it.
 #[derive(Clone, Default)]
-pub(super) struct Listener(pub(super) Option<Arc<dyn Fn(&PromotionEvent) + Send + Sync>>);
+pub(super) struct Listener(pub(super) Option<OnEvent>);
 
 impl Listener {
     pub(super) fn tell(&self, event: PromotionEvent) {

@@ -10,27 +10,38 @@ const SHOWN: usize = 4;
 /// Divides a system's name from the measure in a metric of a run with several systems.
 const OF: &str = ": ";
 
-/// A table for each kind of run, by name. Runs of several systems (`compare`) have a line for each system, and one
-/// column for each measure.
+/// A table for each kind of run, by name. Runs of several systems (`compare`) have a line for each system and one column for
+/// each measure; those of other measures have a table of their own.
 #[must_use]
 pub fn tables(runs: &[Run], wanted: &[String]) -> Vec<(String, Table)> {
     let kinds: BTreeSet<&str> = runs.iter().map(|run| run.experiment.kind.as_str()).collect();
-    let of_kind = |kind: &str| -> Vec<&Run> {
+    let mut tables = Vec::new();
+    for kind in kinds {
         let of_kind = runs.iter().filter(|run| run.experiment.kind == kind);
-        of_kind.collect()
-    };
-    let table = |kind: &str| {
-        let runs = of_kind(kind);
-        let has_systems = runs.iter().any(|run| systems(run).len() > 1);
-        match has_systems {
-            true => by_system(&runs, wanted),
-            false => by_run(&runs, wanted),
+        let (several, single): (Vec<&Run>, Vec<&Run>) = of_kind.partition(|run| systems(run).len() > 1);
+        let mut alike: BTreeMap<Vec<String>, Vec<&Run>> = BTreeMap::new();
+        for run in several {
+            alike.entry(measures(run, wanted)).or_default().push(run);
         }
+        let by_system = alike.iter().map(|(measures, runs)| by_system(runs, measures));
+        let by_run = (!single.is_empty()).then(|| by_run(&single, wanted));
+        tables.extend(by_system.chain(by_run).map(|table| (kind.to_owned(), table)));
+    }
+    tables
+}
+
+/// The measures of a run's systems that are wanted, smaller numbers in their names first.
+fn measures(run: &Run, wanted: &[String]) -> Vec<String> {
+    let found = systems(run);
+    let all: BTreeSet<&str> = found.values().flat_map(|of| of.keys().copied()).collect();
+    let is_wanted = |measure: &&str| wanted.is_empty() || wanted.iter().any(|wanted| wanted == measure);
+    let mut all: Vec<String> = all.into_iter().filter(is_wanted).map(str::to_owned).collect();
+    let number = |name: &str| {
+        let digits = name.split(' ').rev().find_map(|word| word.parse::<usize>().ok());
+        digits.unwrap_or(usize::MAX)
     };
-    kinds
-        .into_iter()
-        .map(|kind| (kind.to_owned(), table(kind)))
-        .collect()
+    all.sort_by_key(|name| number(name));
+    all
 }
 
 /// The systems of a run with their measures, in the order of their names.
@@ -59,20 +70,9 @@ fn fixed(run: &Run) -> [String; 4] {
 }
 
 /// A line for each system of each run.
-fn by_system(runs: &[&Run], wanted: &[String]) -> Table {
-    let mut measures: Vec<String> = Vec::new();
-    for run in runs {
-        let found = systems(run);
-        let all = found.values().flat_map(|of| of.keys());
-        for measure in all {
-            let is_wanted = wanted.is_empty() || wanted.iter().any(|wanted| wanted == measure);
-            if is_wanted && !measures.iter().any(|known| known == measure) {
-                measures.push((*measure).to_owned());
-            }
-        }
-    }
+fn by_system(runs: &[&Run], measures: &[String]) -> Table {
     let system = "system".to_owned();
-    let mut table = header(std::iter::once(&system).chain(&measures));
+    let mut table = header(std::iter::once(&system).chain(measures));
     for run in runs {
         let mut first = fixed(run);
         for (name, of) in systems(run) {
@@ -157,9 +157,13 @@ mod tests {
         for (system, few, all) in [("head", 0.8, 0.9), ("lora", 0.7, 0.95)] {
             let metric = |mean| Metric::new(mean).with_interval(mean - 0.1, mean + 0.1);
             compared.set(format!("{system}: accuracy, 5 of each class"), metric(few));
+            compared.set(format!("{system}: accuracy, 20 of each class"), metric(few));
             compared.set(format!("{system}: accuracy, all of each class"), metric(all));
         }
         compared.save(folder.path().join("compared")).unwrap();
+        let mut ranked = Experiment::start("compare", "ranking");
+        ranked.set("base: ndcg@10", 0.5).set("tuned: ndcg@10", 0.6);
+        ranked.save(folder.path().join("ranked")).unwrap();
         let mut evaluated = Experiment::start("evaluate", "notes");
         for name in ["a", "b", "c", "d", "f1"] {
             evaluated.set(name, 0.5);
@@ -167,10 +171,13 @@ mod tests {
         evaluated.save(folder.path().join("evaluated")).unwrap();
         let runs = list(folder.path()).unwrap().runs;
         let tables = tables(&runs, &[]);
-        let [(first, compared), (second, evaluated)] = tables.as_slice() else {
-            unreachable!("{tables:?}")
-        };
-        assert_eq!((first.as_str(), second.as_str()), ("compare", "evaluate"));
+        let kinds: Vec<&str> = tables.iter().map(|(kind, _)| kind.as_str()).collect();
+        assert_eq!(kinds, ["compare", "compare", "evaluate"]);
+        let (compared, ranked, evaluated) = (&tables[0].1, &tables[1].1.to_string(), &tables[2].1);
+        assert!(
+            ranked.contains("ndcg@10") && !ranked.contains("accuracy"),
+            "{ranked}"
+        );
         let lines: Vec<String> = compared.to_string().lines().map(str::to_owned).collect();
         assert_eq!(lines.len(), 3, "{compared}");
         assert!(

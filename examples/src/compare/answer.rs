@@ -20,6 +20,7 @@ use super::process::{self, Place};
 use super::report::{self, Compared};
 use super::said::Said;
 use super::update;
+use crate::number::count;
 use crate::progress::Counter;
 use crate::{Outcome, finetune, kept};
 
@@ -58,7 +59,7 @@ pub fn answer(args: &Args) -> Outcome {
         _ => None,
     })?;
     let started = report::begin(args)?;
-    args.say(&format!("{} questions", questions.questions().len()));
+    args.say(&count(questions.len(), "question"));
     let systems = chosen.into_iter().map(|name| {
         let trains = name == "aware+retrieval" && args.train_aware;
         (place(args, name), trains)

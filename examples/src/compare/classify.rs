@@ -22,6 +22,7 @@ use super::report::{self, Compared};
 use super::said::Said;
 use super::update;
 use crate::finetune;
+use crate::number::count;
 use crate::whole::Whole;
 use crate::{Outcome, output};
 
@@ -106,9 +107,9 @@ pub fn classify(args: &Args) -> Outcome {
     for &budget in &args.per_class {
         let examples = some(&train, budget, args.seed);
         args.say(&format!(
-            "{budget} of each class: {} examples, {} questions",
-            examples.len(),
-            test.len()
+            "{budget} of each class: {}, {}",
+            count(examples.len(), "example"),
+            count(test.len(), "question")
         ));
         let more = [OsString::from("--budget"), OsString::from(budget.to_string())];
         let systems = chosen.iter().map(|&name| {

@@ -21,6 +21,7 @@ use super::report::{self, Compared};
 use super::said::Said;
 use super::update;
 use crate::Outcome;
+use crate::number::count;
 use crate::whole::Whole;
 
 const SYSTEMS: [&str; 6] = ["lexical", "base", "hybrid", "tuned", "tuned-hybrid", "reranked"];
@@ -50,9 +51,9 @@ pub fn rank(args: &Args) -> Outcome {
     })?;
     let started = report::begin(args)?;
     args.say(&format!(
-        "{} documents, {} queries",
-        data.documents.len(),
-        data.queries.len()
+        "{}, {}",
+        count(data.documents.len(), "document"),
+        count(data.queries.len(), "question")
     ));
     let documents: BTreeSet<&str> = data
         .documents

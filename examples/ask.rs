@@ -13,11 +13,8 @@ use ragtune::{Answer, Filter, GenerateOptions, Generator, KnowledgeBase, Query, 
 use ragtune_examples::embedder::EmbedderChoice;
 use ragtune_examples::language_model::{self, AdapterArgs, ModelArgs};
 use ragtune_examples::openai::OpenAiArgs;
-use ragtune_examples::{Outcome, filter, output, progress};
+use ragtune_examples::{Outcome, filter, output, progress, sync_report};
 use serde_json::{Value, json};
-
-/// Skipped files that are named.
-const SKIPPED_SHOWN: usize = 10;
 
 /// Answer a question from a folder of documents, with sources, offline.
 ///
@@ -84,6 +81,9 @@ struct Args {
     /// names are `path`, `title`, `format`, `language`. May be given several times; all must hold
     #[arg(long, value_parser = filter::parse)]
     filter: Vec<Filter>,
+    /// Name every file that was skipped or read in part, not only the first 10 of each
+    #[arg(long)]
+    all_skipped: bool,
     /// Print exactly one JSON object on standard output; `start` and `end` are bytes of the text as it was decoded, which
     /// are those of the file where it is UTF-8 without a byte order mark (HTML is decoded to Markdown)
     #[arg(long)]
@@ -136,9 +136,16 @@ fn ask(args: &Args) -> Outcome {
     };
     let base = open(args, &folder)?;
     match sync(&base, &folder) {
-        Ok(report) => report_sync(&report),
+        Ok(report) => {
+            for line in sync_report::lines(&report, args.all_skipped) {
+                output::note!("{line}");
+            }
+            if base.stats()?.chunks == 0 {
+                output::note!("{}", sync_report::nothing_found(&folder));
+            }
+        }
         Err(ragtune::retrieve::Error::Locked { .. }) => {
-            output::note!("another process is writing this index: answering from what is stored already");
+            output::note!("{}", sync_report::written_by_another(base.stats()?.documents)?);
         }
         Err(error) => return Err(error.into()),
     }
@@ -193,7 +200,7 @@ fn open(args: &Args, folder: &Path) -> Result<KnowledgeBase, Box<dyn std::error:
             .or_else(|| cached_store(folder, &args.embedder));
         let store =
             store.ok_or("no cache folder is known (HOME is not set): give --store DIR or --in-memory")?;
-        output::note!("index: {}", store.display());
+        output::note!("index: {}", output::on_one_line(&store.display().to_string()));
         KnowledgeBase::open(store)?
     };
     let search = SearchOptions::default().with_mode(args.mode.into());
@@ -238,32 +245,6 @@ fn sync(base: &KnowledgeBase, folder: &Path) -> Result<SyncReport, ragtune::retr
     base.finish_merging()?;
     bar.finish_and_clear();
     Ok(report)
-}
-
-fn report_sync(report: &SyncReport) {
-    let SyncReport {
-        added,
-        changed,
-        unchanged,
-        removed,
-        skipped,
-        embedding,
-        ..
-    } = report;
-    output::note!(
-        "files: {added} new, {changed} changed, {unchanged} unchanged, {removed} removed, {} skipped; passages embedded: {}",
-        skipped.len(),
-        embedding.embedded
-    );
-    for file in skipped.iter().take(SKIPPED_SHOWN) {
-        output::note!(
-            "  skipped {}",
-            output::printable(&format!("{}: {}", file.path, file.reason))
-        );
-    }
-    if skipped.len() > SKIPPED_SHOWN {
-        output::note!("  and {} more", skipped.len() - SKIPPED_SHOWN);
-    }
 }
 
 fn as_json(answer: &Answer) -> Value {

@@ -8,8 +8,8 @@ use std::time::Instant;
 use clap::Parser;
 use ragtune::core::statistics::{Bootstrap, Interval};
 use ragtune::retrieve::measure::{
-    BeirDataset, Comparison, Evaluation, Measure, QuestionSet, Run, RunOptions, compare, evaluate, read_run,
-    run, write_run,
+    BeirDataset, Comparison, Evaluation, Measure, QuestionSet, Run, RunOptions, compare, evaluate,
+    p_value_text, read_run, run, write_run,
 };
 use ragtune::retrieve::retrievers::{HybridRetriever, TuneOptions, Tuning};
 use ragtune::retrieve::{Mode, SearchOptions};
@@ -284,8 +284,8 @@ fn show(report: &Report, against: Option<&str>, tuning: Option<&Tuning>) -> Outc
                     format!("{name}, {}", comparison.measure),
                     format!("{:+.4}", interval.estimate),
                     format!("{:+.4}..{:+.4}", interval.low, interval.high),
-                    format!("{:.4}", comparison.difference.p_value),
-                    format!("{:.4}", comparison.randomisation_p),
+                    p_value_text(comparison.difference.p_value),
+                    p_value_text(comparison.randomisation_p),
                 ]);
             }
         }
@@ -336,7 +336,10 @@ fn own_questions(args: &Args, questions: &Path) -> Result<Subject, Box<dyn std::
     let started = Instant::now();
     let report = base.sync_folder_with(&args.dir, &SyncOptions::default())?;
     for skipped in &report.skipped {
-        output::note!("skipped {}: {}", skipped.path, skipped.reason);
+        output::note!(
+            "skipped {}",
+            output::on_one_line(&format!("{}: {}", skipped.path, skipped.reason))
+        );
     }
     let ids: BTreeSet<String> = base.document_ids()?.into_iter().collect();
     output::note!(

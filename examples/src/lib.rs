@@ -19,6 +19,7 @@ pub mod progress;
 pub mod questions;
 pub mod reader;
 pub mod side_files;
+pub mod sync_report;
 pub mod table;
 pub mod whole;
 

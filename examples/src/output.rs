@@ -19,7 +19,7 @@ pub fn run(main: impl FnOnce() -> Outcome) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if is_closed(error.as_ref()) => ExitCode::SUCCESS,
         Err(error) => {
-            note!("error: {}", chain(error.as_ref()));
+            note!("error: {}", printable(&chain(error.as_ref())));
             ExitCode::FAILURE
         }
     }
@@ -103,6 +103,17 @@ pub fn printable(text: &str) -> String {
     text.chars().map(show).collect()
 }
 
+/// A name or a reason on one line of a terminal: control characters, line breaks and what turns the direction of writing are
+/// shown escaped.
+pub fn on_one_line(text: &str) -> String {
+    let show = |c: char| match c {
+        c if c.is_control() => c.escape_default().to_string(),
+        '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => c.escape_default().to_string(),
+        c => c.to_string(),
+    };
+    text.chars().map(show).collect()
+}
+
 /// Prints the one object of a run with `--json`.
 pub fn json(object: &impl Serialize) -> Outcome {
     line(serde_json::to_string_pretty(object)?)
@@ -142,6 +153,10 @@ mod tests {
         assert_eq!(
             printable("a\x1b[2J\x07b\r\nc\td\re"),
             "a\\u{1b}[2J\\u{7}b\nc\td\ne"
+        );
+        assert_eq!(
+            on_one_line("a\n.md\t\u{202e}fdp.é\x1b"),
+            "a\\n.md\\t\\u{202e}fdp.é\\u{1b}"
         );
     }
 }

@@ -38,7 +38,7 @@ pub enum Error {
         remedy: &'static str,
     },
     /// A file is whole and has pages, but no text on them, as scans have none.
-    #[error("{} has {pages} pages and no text: they are pictures; let an OCR program such as ocrmypdf add the text first", path.display())]
+    #[error("{} has {pages} pages and no text: if they are pictures, as scans are, let an OCR program such as ocrmypdf add the text first", path.display())]
     NoText {
         /// The file.
         path: PathBuf,

@@ -26,7 +26,8 @@ pub use index::{
 };
 pub use knowledge_base::{
     AddReport, CheckReport, EmbeddingReport, Explained, FileOutcome, KnowledgeBase, MergeEvent, MergeOptions,
-    MergeReport, Mode, ReembedOptions, SearchOptions, Skipped, SyncEvent, SyncOptions, SyncReport,
+    MergeReport, Mode, PartlyRead, ReembedOptions, SearchOptions, Skipped, SyncEvent, SyncOptions,
+    SyncReport,
 };
 pub use load::{Loaded, Loader};
 pub use retriever::Retriever;

@@ -169,3 +169,28 @@ fn it_ends_with_the_last_handle_and_leaves_a_whole_base() {
     let kb = by_walking(kb);
     assert!(matches!(plan(&kb), Some(Plan::Graph { .. })));
 }
+
+#[test]
+fn a_synced_folder_is_linked_and_stays_so_when_it_is_opened_again() {
+    let folder = tempfile::tempdir().unwrap();
+    for number in 0..12 {
+        let texts: Vec<String> = (0..10)
+            .map(|part| format!("Text {} about topic{}.", number * 10 + part, part))
+            .collect();
+        write(
+            folder.path(),
+            &format!("notes/{number:02}.md"),
+            &texts.join("\n\n"),
+        );
+    }
+    let base = folder.path().join("base");
+    let kb = by_walking(open(&base)).with_auto_merge(often());
+    kb.sync_folder(folder.path().join("notes")).unwrap();
+    let report = kb.finish_merging().unwrap().unwrap();
+    assert!(report.is_linked && report.added > 50, "{report:?}");
+    assert!(matches!(plan(&kb), Some(Plan::Graph { .. })));
+    drop(kb);
+    let kb = by_walking(open(&base));
+    assert!(matches!(plan(&kb), Some(Plan::Graph { .. })));
+    assert_whole(&kb);
+}

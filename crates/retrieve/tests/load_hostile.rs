@@ -11,7 +11,7 @@ use std::io::{Cursor, Write};
 use std::path::Path;
 
 use ragtune_retrieve::load::{DocxLoader, LoadLimits, PdfLoader, SpreadsheetLoader, defaults};
-use ragtune_retrieve::{Error, Loaded, Loader, Result};
+use ragtune_retrieve::{Error, KnowledgeBase, Loaded, Loader, Result};
 use zip::write::SimpleFileOptions;
 
 fn load(name: &str, bytes: &[u8]) -> Result<Loaded> {
@@ -114,11 +114,8 @@ fn nesting_is_limited() {
     assert!(load("a.epub", &epub).unwrap().text.contains("deep"));
     assert!(load("a.html", page.as_bytes()).unwrap().text.contains("deep"));
     let json = "[".repeat(1_000_000);
-    assert!(load("a.json", json.as_bytes()).is_ok_and(|loaded| loaded.metadata["format"] == "code".into()));
-    assert!(matches!(
-        load("a.jsonl", json.as_bytes()),
-        Err(Error::Unreadable { .. })
-    ));
+    assert_eq!(limit(load("a.json", json.as_bytes())), "with_depth");
+    assert_eq!(limit(load("a.jsonl", json.as_bytes())), "with_depth");
     assert!(matches!(
         load("a.ipynb", json.as_bytes()),
         Err(Error::Unreadable { .. })
@@ -368,6 +365,136 @@ fn nesting_inside_of_compressed_streams_of_a_pdf_file_is_refused() {
     let flat = b"[ (a) 1 ] TJ ".repeat(10_000);
     let error = load(file("4 0 R", packed("", &flat))).map(drop);
     assert!(!matches!(error, Err(Error::LoadLimit { .. })), "{error:?}");
+}
+
+/// A file of these pages, each with its own parts.
+fn pages_of(parts: &[&str], streams: Vec<String>) -> Vec<u8> {
+    let kids: String = (0..parts.len())
+        .map(|page| format!("{} 0 R ", page + 4))
+        .collect();
+    let mut objects = vec![
+        "<</Type/Catalog/Pages 2 0 R>>".to_owned(),
+        format!("<</Type/Pages/Kids[{kids}]/Count {}>>", parts.len()),
+        "<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>".to_owned(),
+    ];
+    objects.extend(parts.iter().map(|parts| {
+        format!(
+            "<</Type/Page/Parent 2 0 R/MediaBox[0 0 600 800]/Resources<</Font<</F1 3 0 R>>>>/Contents[{parts}]>>"
+        )
+    }));
+    objects.extend(streams);
+    pdf(&objects)
+}
+
+fn drawn(about: &str, data: &str) -> String {
+    format!("<<{about}/Length {}>>\nstream\n{data}\nendstream", data.len())
+}
+
+const WORDS: &str = "BT /F1 12 Tf 50 700 Td (Steep the tea leaves) Tj ET";
+
+#[test]
+fn pages_that_cannot_be_read_are_told_from_pictures() {
+    let load = |bytes: Vec<u8>| PdfLoader::default().load(Path::new("a.pdf"), &bytes);
+    let damaged = drawn("/Filter/FlateDecode", "this was never compressed");
+    // Pages are objects 4 to 6, then come the streams.
+    let streams = || vec![drawn("", WORDS), damaged.clone(), drawn("", "0 0 9 9 re f")];
+    let loaded = load(pages_of(&["7 0 R", "8 0 R", "9 0 R"], streams())).unwrap();
+    assert!(loaded.text.contains("Steep the tea leaves"), "{}", loaded.text);
+    let said = |name: &str| loaded.metadata[name].to_string();
+    assert_eq!(
+        (said("pages_without_text"), said("unread_pages")),
+        ("3".into(), "2".into())
+    );
+    assert!(said("unread_because").len() > 10, "{}", said("unread_because"));
+    // A page of which a part is lost keeps the other part.
+    let loaded = load(pages_of(
+        &["5 0 R 6 0 R"],
+        vec![drawn("", WORDS), damaged.clone()],
+    ))
+    .unwrap();
+    assert!(loaded.text.contains("Steep") && loaded.metadata.contains_key("unread_pages"));
+    // Without any text it is the damage that is named, and OCR only where nothing is damaged.
+    for (parts, streams) in [
+        (vec!["5 0 R"], vec![damaged.clone()]),
+        (vec!["99 0 R"], vec![]),
+        (
+            vec!["6 0 R", "7 0 R"],
+            vec![drawn("", "0 0 9 9 re f"), damaged.clone()],
+        ),
+    ] {
+        let error = load(pages_of(&parts, streams)).unwrap_err();
+        assert!(
+            matches!(&error, Error::Unreadable { reason, .. } if reason.contains("cannot be read") || reason.contains("can be read")),
+            "{error}"
+        );
+    }
+    let blank = load(pages_of(&["5 0 R"], vec![drawn("", "0 0 9 9 re f")]));
+    assert!(matches!(blank, Err(Error::NoText { pages: 1, .. })), "{blank:?}");
+}
+
+#[test]
+fn streams_that_unfold_without_end_are_refused_before_they_do() {
+    let limits = LoadLimits::default().with_unpacked_bytes(16 << 20);
+    let loader = PdfLoader::default().with_limits(limits);
+    let runs = "8120".repeat(200_000);
+    let hex = |filters: &str| drawn(&format!("/Filter[/ASCIIHexDecode{filters}]"), &format!("{runs}>"));
+    for (what, bytes) in [
+        ("runs", pages_of(&["5 0 R"], vec![hex("/RunLengthDecode")])),
+        (
+            "runs of a picture",
+            pages_of(
+                &["5 0 R"],
+                vec![drawn("", WORDS), {
+                    drawn("/Subtype/Image/Filter[/AHx/RL]", &format!("{runs}>"))
+                }],
+            ),
+        ),
+        (
+            "the same part again and again",
+            pages_of(&[&"5 0 R ".repeat(1000)], vec![drawn("", &" ".repeat(100_000))]),
+        ),
+        (
+            "zeros",
+            pages_of(
+                &["5 0 R"],
+                vec![drawn("/Filter/ASCII85Decode", &"z".repeat(6_000_000))],
+            ),
+        ),
+    ] {
+        assert_eq!(
+            limit(loader.load(Path::new("a.pdf"), &bytes)),
+            "with_unpacked_bytes",
+            "{what}"
+        );
+    }
+}
+
+#[test]
+fn a_sync_says_which_pages_of_which_file_are_missing() {
+    let folder = tempfile::tempdir().unwrap();
+    let damaged = drawn("/Filter/FlateDecode", "this was never compressed");
+    let bytes = pages_of(&["6 0 R", "7 0 R"], vec![drawn("", WORDS), damaged]);
+    std::fs::write(folder.path().join("a.pdf"), bytes).unwrap();
+    std::fs::write(folder.path().join("b.txt"), "All of it.").unwrap();
+    let kb = KnowledgeBase::in_memory()
+        .unwrap()
+        .with_embedder(ragtune_core::testing::HashingEmbedder::new(64))
+        .unwrap();
+    let report = kb.sync_folder(folder.path()).unwrap();
+    assert_eq!(
+        (report.added, report.skipped.len(), report.partly_read.len()),
+        (2, 0, 1)
+    );
+    let partly = &report.partly_read[0];
+    assert_eq!(
+        (partly.path.as_str(), partly.unread_pages.as_slice()),
+        ("a.pdf", &[2][..])
+    );
+    assert!(
+        partly.to_string().starts_with("page 2 could not be read ("),
+        "{partly}"
+    );
+    assert!(kb.sync_folder(folder.path()).unwrap().partly_read.is_empty());
 }
 
 #[test]

@@ -9,10 +9,11 @@ mod support;
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
 use ragtune_core::Cancel;
-use ragtune_core::text::{Document, Query};
+use ragtune_core::text::{Document, Embedder, Embeddings, Query, Role};
 use ragtune_retrieve::{
     Error, FileOutcome, KnowledgeBase, Loaded, Loader, Mode, Retriever, SyncEvent, SyncOptions,
 };
@@ -357,4 +358,58 @@ fn the_base_inside_the_folder_is_not_part_of_it() {
             .document_id,
         "coffee.txt"
     );
+}
+
+/// Gives out when it was asked for so many texts.
+struct GivesOut {
+    inner: Counting,
+    after: usize,
+}
+
+impl Embedder for GivesOut {
+    fn id(&self) -> &str {
+        self.inner.id()
+    }
+    fn dim(&self) -> usize {
+        self.inner.dim()
+    }
+    fn max_tokens(&self) -> usize {
+        self.inner.max_tokens()
+    }
+    fn embed(&self, texts: &[&str], role: Role) -> ragtune_core::Result<Embeddings> {
+        let vectors = self.inner.embed(texts, role)?;
+        match self.inner.texts.load(Ordering::SeqCst) > self.after {
+            true => Err(ragtune_core::Error::external("the embedder", "it gave out")),
+            false => Ok(vectors),
+        }
+    }
+}
+
+#[test]
+fn what_is_embedded_first_is_stored_soon() {
+    let folder = tempfile::tempdir().unwrap();
+    for number in 0..100 {
+        write(
+            folder.path(),
+            &format!("{number:03}.txt"),
+            &format!("Tea of number {number}."),
+        );
+    }
+    let inner = Counting::new();
+    let base = tempfile::tempdir().unwrap();
+    let embedder = GivesOut {
+        inner: inner.clone(),
+        after: 40,
+    };
+    let kb = with_parts(KnowledgeBase::open(base.path()).unwrap(), embedder);
+    kb.sync_folder(folder.path()).unwrap_err();
+    let stored = kb.stats().unwrap().documents;
+    assert!((10..=40).contains(&stored), "{stored}");
+    drop(kb);
+    inner.take();
+    let kb = with_parts(KnowledgeBase::open(base.path()).unwrap(), inner.clone());
+    let report = kb.sync_folder(folder.path()).unwrap();
+    assert_eq!((report.unchanged, report.added), (stored, 100 - stored));
+    assert_eq!(inner.take(), 100 - stored);
+    assert_whole(&kb);
 }

@@ -14,7 +14,9 @@ use crate::store::sums::embedded_text;
 use crate::store::vectors::{self, TextHash};
 use crate::store::{Generation, NewDocument};
 
-/// Texts given to the embedder at once.
+/// Texts given to the embedder at once. The first batches are smaller, each twice the one before: what is embedded is stored
+/// after each, so that a process that is killed early has something to go on from.
+const FIRST_BATCH_TEXTS: usize = 16;
 pub(super) const BATCH_TEXTS: usize = 128;
 /// Documents and bytes of text that wait to be written at most.
 const WAITING_DOCUMENTS: usize = 256;
@@ -28,6 +30,8 @@ pub(super) struct Ingest<'a> {
     space: Option<Space>,
     waiting: VecDeque<Waiting>,
     waiting_bytes: usize,
+    /// Texts of the next batch.
+    batch: usize,
     /// Texts to embed, in the order in which they came.
     wanted: VecDeque<(TextHash, String)>,
     /// Hashes that are wanted or were embedded for a waiting document.
@@ -65,6 +69,7 @@ impl<'a> Ingest<'a> {
             lexical_only,
             waiting: VecDeque::new(),
             waiting_bytes: 0,
+            batch: FIRST_BATCH_TEXTS,
             wanted: VecDeque::new(),
             asked: HashSet::new(),
             vectors: HashMap::new(),
@@ -80,8 +85,8 @@ impl<'a> Ingest<'a> {
     /// Takes a document; it and others may be written now.
     pub(super) fn push(&mut self, document: NewDocument) -> Result<()> {
         self.enqueue(document)?;
-        while self.wanted.len() >= BATCH_TEXTS {
-            self.embed(BATCH_TEXTS)?;
+        while self.wanted.len() >= self.batch {
+            self.embed(self.batch)?;
             self.write_ready()?;
         }
         if self.waiting.len() >= WAITING_DOCUMENTS || self.waiting_bytes >= WAITING_BYTES {
@@ -105,7 +110,7 @@ impl<'a> Ingest<'a> {
         while !self.waiting.is_empty() {
             self.cancel.check()?;
             if !self.wanted.is_empty() {
-                self.embed(self.wanted.len().min(BATCH_TEXTS))?;
+                self.embed(self.wanted.len().min(self.batch))?;
             }
             self.write_ready()?;
         }
@@ -155,6 +160,7 @@ impl<'a> Ingest<'a> {
             return Ok(());
         };
         self.cancel.check()?;
+        self.batch = BATCH_TEXTS.min(self.batch * 2);
         let batch: Vec<_> = self.wanted.drain(..count).collect();
         let texts: Vec<&str> = batch.iter().map(|(_, text)| text.as_str()).collect();
         let (rows, truncated) = embed_checked(space, &texts)?;

@@ -27,5 +27,5 @@ pub use handle::KnowledgeBase;
 pub use merge::{MergeEvent, MergeOptions, MergeReport};
 pub use options::{Mode, ReembedOptions, SearchOptions, SyncOptions};
 pub(crate) use prepare::Lines;
-pub use report::{AddReport, EmbeddingReport, FileOutcome, Skipped, SyncEvent, SyncReport};
+pub use report::{AddReport, EmbeddingReport, FileOutcome, PartlyRead, Skipped, SyncEvent, SyncReport};
 pub use search::Explained;

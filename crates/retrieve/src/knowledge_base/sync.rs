@@ -15,14 +15,15 @@ use super::handle::KnowledgeBase;
 use super::ingest::Ingest;
 use super::options::SyncOptions;
 use super::prepare::prepare;
-use super::report::{FileOutcome, Skipped, SyncEvent, SyncReport};
+use super::report::{FileOutcome, PartlyRead, Skipped, SyncEvent, SyncReport};
 use super::walk::{FoundFile, is_hidden, read_file, walk};
 use crate::chunk::Chunker;
 use crate::error::{Error, Result};
 use crate::load::Loader;
 use crate::store::{NewDocument, StoredDocument, SyncedFile, documents};
 
-/// Files, and bytes of them, that are in memory at once.
+/// Files, and bytes of them, that are in memory at once. The first windows are smaller, so that something is stored soon.
+const FIRST_WINDOW_FILES: usize = 8;
 const WINDOW_FILES: usize = 64;
 const WINDOW_BYTES: u64 = 64 << 20;
 /// Deletions in one transaction.
@@ -128,13 +129,15 @@ fn folder_name(root: &Path, options: &SyncOptions) -> Result<String> {
 /// Files in groups that fit into memory together.
 fn windows(files: &[FoundFile]) -> impl Iterator<Item = &[FoundFile]> {
     let mut rest = files;
+    let mut most = FIRST_WINDOW_FILES;
     std::iter::from_fn(move || {
         let mut bytes = 0u64;
         let fits = |file: &&FoundFile| {
             bytes = bytes.saturating_add(file.bytes);
             bytes <= WINDOW_BYTES
         };
-        let count = rest.iter().take(WINDOW_FILES).take_while(fits).count();
+        let count = rest.iter().take(most).take_while(fits).count();
+        most = WINDOW_FILES.min(most * 2);
         let (window, after) = rest.split_at_checked(count.max(1))?;
         rest = after;
         Some(window)
@@ -192,6 +195,8 @@ impl Run<'_> {
                     if document.chunks.is_empty() {
                         self.report.empty.push(file.path.clone());
                     }
+                    let partly = PartlyRead::of(&file.path, &document.document.metadata);
+                    self.report.partly_read.extend(partly);
                     ingest.push(*document)?;
                     match was_stored {
                         true => {

@@ -5,7 +5,7 @@ use std::io::{Cursor, Read};
 use zip::ZipArchive;
 use zip::result::ZipError;
 
-use super::charset::decode;
+use super::charset::decode_owned;
 use super::limits::Budget;
 use super::sniff::{Kind, sniff};
 use crate::error::{Error, Result};
@@ -71,7 +71,7 @@ impl<'a> Archive<'a> {
         let Some(bytes) = self.part(name)? else {
             return Ok(None);
         };
-        let text = decode(&bytes, None);
+        let text = decode_owned(bytes);
         text.map(Some)
             .map_err(|reason| self.budget.unreadable(format!("its part {name} {reason}")))
     }

@@ -89,6 +89,19 @@ pub fn decode(bytes: &[u8], declared: Option<&str>) -> Result<String, String> {
     }
 }
 
+/// As [`decode`] without a declaration, for bytes that nobody needs any more: UTF-8 is not copied.
+#[cfg(feature = "office")]
+pub(super) fn decode_owned(bytes: Vec<u8>) -> Result<String, String> {
+    let is_named = SIGNATURES.iter().any(|(start, _)| bytes.starts_with(start));
+    if is_named || Encoding::for_bom(&bytes).is_some() {
+        return decode(&bytes, None);
+    }
+    match String::from_utf8(bytes) {
+        Ok(text) => checked(text),
+        Err(error) => decode(error.as_bytes(), None),
+    }
+}
+
 /// The text, unless its control characters say that it is binary.
 fn checked(text: String) -> Result<String, String> {
     let (mut all, mut control) = (0u64, 0u64);

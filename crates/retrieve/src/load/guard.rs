@@ -6,7 +6,9 @@
 //! refuses, and the memory and processor time of a thread that is left behind. Those need a process of their own.
 
 use std::any::Any;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::cell::Cell;
+use std::panic::{self, AssertUnwindSafe, catch_unwind};
+use std::sync::Once;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
@@ -23,6 +25,26 @@ const THREAD_NAME: &str = "ragtune-load";
 
 /// Threads that run on although nobody waits for them.
 static LEFT_BEHIND: AtomicUsize = AtomicUsize::new(0);
+
+thread_local! {
+    /// Whether a panic of this thread is caught and told as an error, so that nothing is to be printed for it.
+    static IS_QUIET: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Keeps panics of this thread from being printed. The process's hook is wrapped once, and goes on to hear of the panics of
+/// all other threads; one that is set later takes this one's place, and hears of all.
+fn be_quiet() {
+    static WRAPPED: Once = Once::new();
+    WRAPPED.call_once(|| {
+        let hook = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            if !IS_QUIET.with(Cell::get) {
+                hook(info);
+            }
+        }));
+    });
+    IS_QUIET.set(true);
+}
 
 /// How many threads of this process still read files whose time is up.
 ///
@@ -57,6 +79,7 @@ pub(super) fn guarded<T: Send + 'static>(
         .name(THREAD_NAME.to_owned())
         .stack_size(STACK_BYTES)
         .spawn(move || {
+            be_quiet();
             let result = catch_unwind(AssertUnwindSafe(work));
             // The caller may have gone; then its count of threads ends here.
             let _gone = sender.send(result);
@@ -123,6 +146,31 @@ mod tests {
         assert!(
             error.to_string().contains("slice out of range") && matches!(error, Error::Unreadable { .. }),
             "{error}"
+        );
+    }
+
+    /// Runs this test again as a process of its own, whose standard error is read.
+    #[test]
+    fn a_panic_is_silent_there_and_heard_elsewhere() {
+        const ROLE: &str = "RAGTUNE_TEST_PANICS";
+        if std::env::var_os(ROLE).is_some() {
+            let budget = budget(Duration::from_secs(60));
+            guarded(&budget, "PDF", || -> Result<()> { panic!("in the reader") }).unwrap_err();
+            thread::spawn(|| panic!("in another thread")).join().unwrap_err();
+            guarded(&budget, "PDF", || -> Result<()> { panic!("in the reader") }).unwrap_err();
+            return;
+        }
+        let name = "load::guard::tests::a_panic_is_silent_there_and_heard_elsewhere";
+        let other = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", name, "--nocapture", "--test-threads=1"])
+            .env(ROLE, "1")
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&other.stderr);
+        assert!(other.status.success(), "{said}");
+        assert!(
+            said.contains("in another thread") && !said.contains("in the reader"),
+            "{said}"
         );
     }
 

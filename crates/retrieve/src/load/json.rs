@@ -11,8 +11,10 @@ use super::draft::{Draft, one_line};
 use super::limits::{Budget, LoadLimits};
 use super::loader::{Loaded, Loader};
 use super::text::{extension, format, has_extension, read};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
+/// Lists and objects in each other that the parser follows.
+const PARSED_DEPTH: u64 = 127;
 /// Bytes that a parsed value takes in memory, about.
 const VALUE_BYTES: u64 = 64;
 
@@ -67,6 +69,7 @@ impl JsonLoader {
             if line.trim().is_empty() {
                 continue;
             }
+            check_depth(line, budget)?;
             let record = parse(line).map_err(|error| {
                 budget.unreadable(format!("its line {number} is no JSON ({error}): repair the line"))
             })?;
@@ -119,6 +122,7 @@ impl Loader for JsonLoader {
             .filter(|byte| matches!(byte, b',' | b'[' | b'{'))
             .count();
         budget.unpack(values as u64 * VALUE_BYTES)?;
+        check_depth(&source, &budget)?;
         let Ok(value) = parse(&source) else {
             return SourceCodeLoader.load(path, bytes);
         };
@@ -213,6 +217,36 @@ impl Json {
             Self::Text(text) => Some(text.clone()),
             _ => None,
         }
+    }
+}
+
+/// Checks how deep lists and objects lie in each other.
+fn check_depth(source: &str, budget: &Budget) -> Result<()> {
+    let (mut depth, mut deepest) = (0u64, 0u64);
+    let (mut in_text, mut is_escaped) = (false, false);
+    for byte in source.bytes() {
+        match (in_text, byte) {
+            (true, _) if is_escaped => is_escaped = false,
+            (true, b'\\') => is_escaped = true,
+            (_, b'"') => in_text = !in_text,
+            (true, _) => {}
+            (false, b'[' | b'{') => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            (false, b']' | b'}') => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    budget.depth(usize::try_from(deepest).unwrap_or(usize::MAX))?;
+    match deepest > PARSED_DEPTH {
+        true => Err(Error::Unreadable {
+            path: budget.path().to_owned(),
+            reason: format!(
+                "its lists and objects lie {deepest} deep in each other, and {PARSED_DEPTH} is the most that is read"
+            ),
+        }),
+        false => Ok(()),
     }
 }
 
@@ -376,12 +410,45 @@ mod tests {
 
     #[test]
     fn what_is_no_strict_json_is_source_code() {
-        for text in ["{\"a\": 1, // why\n}", &"[".repeat(100_000)] {
+        for text in ["{\"a\": 1, // why\n}", "{\"a\": \"[[[[\\\"\", }"] {
             let loaded = load(&JsonLoader::default(), "a.json", text);
             assert_eq!(
                 (loaded.text.as_str(), &loaded.metadata["format"]),
                 (text, &"code".into())
             );
+        }
+    }
+
+    #[test]
+    fn deep_nesting_is_an_error() {
+        let nested = |depth: usize| format!("{}1{}", "[".repeat(depth), "]".repeat(depth));
+        let load = |name: &str, text: &str| JsonLoader::default().load(Path::new(name), text.as_bytes());
+        assert_eq!(
+            load("a.json", &nested(127))
+                .unwrap()
+                .text
+                .trim_end()
+                .rsplit(": ")
+                .next(),
+            Some("1")
+        );
+        assert!(
+            matches!(load("a.json", &nested(128)), Err(Error::Unreadable { reason, .. }) if reason.contains("128 deep"))
+        );
+        for text in [nested(257), "{\"a\":".repeat(200_000), "[".repeat(100_000)] {
+            for name in ["a.json", "a.jsonl"] {
+                let error = load(name, &text).unwrap_err();
+                assert!(
+                    matches!(
+                        error,
+                        Error::LoadLimit {
+                            setter: "with_depth",
+                            ..
+                        }
+                    ),
+                    "{error}"
+                );
+            }
         }
     }
 

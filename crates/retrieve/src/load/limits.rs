@@ -189,6 +189,12 @@ impl Budget {
         self.within(all, self.limits.unpacked_bytes, "with_unpacked_bytes")
     }
 
+    /// Checks bytes that are held at once and let go of again.
+    #[cfg(any(feature = "pdf", feature = "office"))]
+    pub(super) fn held(&self, bytes: u64) -> Result<()> {
+        self.within(bytes, self.limits.unpacked_bytes, "with_unpacked_bytes")
+    }
+
     /// Checks the length of the text.
     pub(super) fn text(&self, bytes: usize) -> Result<()> {
         self.within(bytes as u64, self.limits.text_bytes, "with_text_bytes")

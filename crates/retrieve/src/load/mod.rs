@@ -49,6 +49,8 @@ mod package;
 #[cfg(feature = "pdf")]
 mod pdf;
 #[cfg(feature = "pdf")]
+mod pdf_contents;
+#[cfg(feature = "pdf")]
 mod pdf_info;
 #[cfg(feature = "pdf")]
 mod pdf_nesting;
@@ -56,6 +58,8 @@ mod pdf_nesting;
 mod pdf_pages;
 #[cfg(feature = "pdf")]
 mod pdf_streams;
+#[cfg(feature = "pdf")]
+mod pdf_unfold;
 #[cfg(feature = "office")]
 mod pptx;
 mod process;

@@ -11,6 +11,7 @@ use super::draft::{Draft, one_line};
 use super::guard::guarded;
 use super::limits::{Budget, LoadLimits};
 use super::loader::{Loaded, Loader};
+use super::pdf_contents::Contents;
 use super::pdf_info::{Bookmark, bookmarks, title};
 use super::pdf_nesting::check_nesting;
 use super::pdf_pages::{Page, continued, end_of_sentence, join_words, without_repeated};
@@ -19,12 +20,18 @@ use super::sniff::Kind;
 use super::text::{format, has_extension};
 use crate::error::{Error, Result};
 
+/// What is said of a page on which its reader panicked.
+const BROKE_OFF: &str = "its reader broke off";
+/// Reasons that are named of those why pages could not be read.
+const MAX_REASONS: usize = 3;
+
 /// Loads PDF files: the text of each page in reading order, words that a line end divides joined. Places have the page,
 /// and headings where the file has bookmarks. A page that runs on into the next one gives its sentence to the page where
 /// that begins.
 ///
 /// Metadata: `format` is `pdf`, `title`, `pages`, their number, and, only where there are such, `pages_without_text` (pictures
-/// of text, as scans have), `unread_pages` (damaged ones), and `repeated_lines`, headers and footers that were left out.
+/// of text, as scans have), `unread_pages` (those of which at least a part could not be read) with `unread_because`, and
+/// `repeated_lines`, headers and footers that were left out.
 ///
 /// ```
 /// use ragtune_retrieve::load::PdfLoader;
@@ -71,11 +78,16 @@ impl PdfLoader {
         let count = document.page_count().map_err(|error| refused(budget, &error))?;
         budget.pages(count)?;
         let mut pages = Vec::new();
-        let mut unread = Vec::new();
-        let mut first_error = None;
+        let mut unread: Vec<(usize, String)> = Vec::new();
+        let mut contents = Contents::default();
         let mut bytes = 0;
         for number in 1..=count {
             budget.look()?;
+            let looked = || contents.problem(&document, number - 1, budget);
+            let problem = match catch_unwind(AssertUnwindSafe(looked)) {
+                Ok(problem) => problem?,
+                Err(_) => Some(BROKE_OFF.to_owned()),
+            };
             // What a page draws may be put together from many streams.
             let content = catch_unwind(AssertUnwindSafe(|| document.get_page_content_data(number - 1)));
             if let Ok(Ok(content)) = content
@@ -89,21 +101,24 @@ impl PdfLoader {
                 Ok(Ok(text)) => {
                     bytes += text.len();
                     budget.text(bytes)?;
-                    pages.push(Page::new(number, &text));
+                    let page = Page::new(number, &text);
+                    let is_lost = page.is_blank() && problem.is_some();
+                    unread.extend(problem.map(|problem| (number, problem)));
+                    if !is_lost {
+                        pages.push(page);
+                    }
                 }
                 Ok(Err(pdf_oxide::Error::EncryptedPdf)) => return Err(encrypted(budget)),
-                Ok(Err(error)) => {
-                    first_error.get_or_insert_with(|| error.to_string());
-                    unread.push(number);
-                }
-                Err(_) => {
-                    first_error.get_or_insert_with(|| "its reader broke off".to_owned());
-                    unread.push(number);
-                }
+                Ok(Err(error)) => unread.push((number, error.to_string())),
+                Err(_) => unread.push((number, BROKE_OFF.to_owned())),
             }
         }
+        let unread_because = reasons(&unread);
         if pages.is_empty() {
-            let why = first_error.unwrap_or_else(|| "it has no pages".to_owned());
+            let why = match unread.is_empty() {
+                true => "it has no pages",
+                false => unread_because.as_str(),
+            };
             return Err(budget.unreadable(format!(
                 "none of its {count} pages can be read ({why}): repair the file, or save it anew"
             )));
@@ -113,6 +128,13 @@ impl PdfLoader {
             .filter(|page| page.is_blank())
             .map(|page| page.number)
             .collect();
+        if without_text.len() == pages.len() && !unread.is_empty() {
+            return Err(budget.unreadable(format!(
+                "{} of its {count} pages cannot be read ({unread_because}), and the others have no text, as pictures have \
+                 none: repair the file, or save it anew",
+                unread.len()
+            )));
+        }
         if without_text.len() == pages.len() {
             return Err(Error::NoText {
                 path: budget.path().to_owned(),
@@ -125,9 +147,16 @@ impl PdfLoader {
             metadata.insert("title".to_owned(), title.into());
         }
         say(&mut metadata, "pages_without_text", &without_text);
-        say(&mut metadata, "unread_pages", &unread);
         if !unread.is_empty() {
-            tracing::warn!(path = %budget.path().display(), pages = ?unread, "pages of a PDF file could not be read");
+            let numbers: Vec<usize> = unread.iter().map(|(number, _)| *number).collect();
+            say(&mut metadata, "unread_pages", &numbers);
+            tracing::warn!(
+                path = %budget.path().display(),
+                pages = ?numbers,
+                because = unread_because,
+                "pages of a PDF file could not be read"
+            );
+            metadata.insert("unread_because".to_owned(), unread_because.into());
         }
         if !self.repeated_lines {
             let left_out = without_repeated(&mut pages);
@@ -175,6 +204,20 @@ impl Loader for PdfLoader {
             loader.read(bytes, &budget)
         })
     }
+}
+
+/// The different reasons why pages could not be read, the first of them, in one line.
+fn reasons(unread: &[(usize, String)]) -> String {
+    let mut different: Vec<&str> = Vec::new();
+    for (_, reason) in unread {
+        if !different.contains(&reason.as_str()) && different.len() <= MAX_REASONS {
+            different.push(reason);
+        }
+    }
+    if different.len() > MAX_REASONS {
+        different[MAX_REASONS] = "and others";
+    }
+    one_line(&different.join("; "))
 }
 
 fn encrypted(budget: &Budget) -> Error {

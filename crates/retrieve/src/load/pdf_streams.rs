@@ -10,6 +10,7 @@ use pdf_oxide::parser::parse_object;
 
 use super::limits::Budget;
 use super::pdf_nesting::{MAX_LOOKS, Walk, walk};
+use super::pdf_unfold::{Unfolded, check_size, unfold};
 use crate::error::Result;
 
 /// The streams of a file.
@@ -30,7 +31,7 @@ impl<'f> Streams<'f> {
     /// Whether the stream whose dictionary begins and ends here unfolds to something that nests deeper than the limit.
     ///
     /// # Errors
-    /// The time is up.
+    /// It unfolds to too much, or the time is up.
     pub(super) fn nests_deeper(&self, start: usize, end: usize, budget: &Budget) -> Result<bool> {
         budget.look()?;
         let Some(Ok((_, Object::Dictionary(dict)))) = self.file.get(start..end).map(parse_object) else {
@@ -39,10 +40,6 @@ impl<'f> Streams<'f> {
         let whole = |name: &str| dict.get(name).and_then(Object::as_integer);
         let holds_objects = whole("N").zip(whole("First"));
         let is_picture = dict.get("Subtype").and_then(Object::as_name) == Some("Image");
-        if is_picture && holds_objects.is_none() {
-            // A picture may consist of brackets; what a page draws is looked at as a page.
-            return Ok(false);
-        }
         let Some(data) = self.data(end, dict.get("Length")) else {
             return Ok(false);
         };
@@ -50,8 +47,12 @@ impl<'f> Streams<'f> {
             data: data.to_vec().into(),
             dict,
         };
+        if is_picture && holds_objects.is_none() {
+            // A picture may consist of brackets; what a page draws is looked at as a page.
+            return check_size(&stream, budget).map(|()| false);
+        }
         // What cannot be unfolded here cannot be there either.
-        let Ok(unfolded) = stream.decode_stream_data() else {
+        let Unfolded::Data(unfolded) = unfold(&stream, budget)? else {
             return Ok(false);
         };
         let limit = budget.limits().depth;

@@ -8,10 +8,12 @@ use quick_xml::escape::unescape;
 use quick_xml::events::{BytesStart, Event};
 
 use super::limits::Budget;
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// Bytes that an element costs in memory, about.
 const ELEMENT_BYTES: u64 = 128;
+/// How often the text of a piece is held at once: in the piece, as the block that is made of it, and in the document.
+const TEXT_COPIES: u64 = 3;
 
 /// An element with all that is in it. Names are without their prefix.
 #[derive(Debug, Default)]
@@ -102,6 +104,8 @@ impl Element {
 pub(super) struct Pull<'a> {
     reader: Reader<&'a [u8]>,
     budget: &'a Budget,
+    /// Bytes of the document, which are held all the while.
+    bytes: u64,
     /// What the document is called, for messages.
     name: &'a str,
     depth: usize,
@@ -122,6 +126,7 @@ impl<'a> Pull<'a> {
         Self {
             reader,
             budget,
+            bytes: xml.len() as u64,
             name,
             depth: 0,
         }
@@ -196,19 +201,18 @@ impl<'a> Pull<'a> {
 
     /// Reads an element that was just opened to its end.
     fn inside(&mut self, element: Element) -> Result<Element> {
-        let most = self.budget.limits().unpacked_bytes / ELEMENT_BYTES;
-        let mut count = 1u64;
+        let mut held = self.bytes.saturating_add(ELEMENT_BYTES);
         let mut open = vec![element];
         loop {
             let done = match self.event()? {
                 Event::Start(start) => {
                     open.push(element_of(&start));
                     self.budget.depth(self.depth + open.len())?;
-                    count += 1;
+                    held += ELEMENT_BYTES;
                     None
                 }
                 Event::Empty(start) => {
-                    count += 1;
+                    held += ELEMENT_BYTES;
                     Some(element_of(&start))
                 }
                 Event::End(_) => open.pop(),
@@ -219,21 +223,20 @@ impl<'a> Pull<'a> {
                     )));
                 }
                 event => {
+                    let length = match &event {
+                        Event::Text(text) => text.len(),
+                        Event::CData(text) => text.len(),
+                        _ => 0,
+                    };
+                    held += ELEMENT_BYTES + length as u64 * TEXT_COPIES;
+                    self.budget.held(held)?;
                     if let (Some(text), Some(element)) = (text_of(event), open.last_mut()) {
                         element.children.push(Node::Text(text.into()));
-                        count += 1;
                     }
                     None
                 }
             };
-            if count > most {
-                return Err(Error::LoadLimit {
-                    path: self.budget.path().to_owned(),
-                    what: "elements in one piece (by the bytes they take when unpacked)",
-                    allowed: most,
-                    setter: "with_unpacked_bytes",
-                });
-            }
+            self.budget.held(held)?;
             if let Some(done) = done {
                 match open.last_mut() {
                     Some(parent) => parent.children.push(Node::Element(done)),
@@ -307,6 +310,7 @@ mod tests {
 
     use super::super::limits::LoadLimits;
     use super::*;
+    use crate::error::Error;
 
     fn parse(xml: &str, limits: &LoadLimits) -> Result<Element> {
         let budget = Budget::new(Path::new("a.docx"), xml.len(), limits).unwrap();
@@ -344,6 +348,16 @@ mod tests {
         assert!(parse(&many, &LoadLimits::default()).is_ok());
         let few = LoadLimits::default().with_unpacked_bytes(100_000);
         assert!(parse(&many, &few).is_err());
+        // A long text is held more than once.
+        let text = format!("<a><b>{}</b></a>", "tea ".repeat(10_000));
+        assert!(parse(&text, &LoadLimits::default().with_unpacked_bytes(200_000)).is_ok());
+        assert!(matches!(
+            parse(&text, &few),
+            Err(Error::LoadLimit {
+                setter: "with_unpacked_bytes",
+                ..
+            })
+        ));
     }
 
     #[test]

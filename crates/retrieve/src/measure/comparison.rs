@@ -8,6 +8,9 @@ use serde::Serialize;
 use super::measures::Evaluation;
 use crate::error::{Error, Result};
 
+/// The least p-value that four places show.
+const LEAST_P: f64 = 0.0001;
+
 /// The difference between two runs in one measure.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Comparison {
@@ -76,20 +79,37 @@ pub fn compare(first: &Evaluation, second: &Evaluation, bootstrap: &Bootstrap) -
     Ok(compared)
 }
 
+/// A p-value to four places; `< 0.0001` where all of these would be 0, which no p-value is.
+///
+/// ```
+/// use ragtune_retrieve::measure::p_value_text;
+/// assert_eq!((p_value_text(0.03125).as_str(), p_value_text(1e-5).as_str()), ("0.0312", "< 0.0001"));
+/// ```
+pub fn p_value_text(p: f64) -> String {
+    match p < LEAST_P {
+        true => format!("< {LEAST_P}"),
+        false => format!("{p:.4}"),
+    }
+}
+
 impl fmt::Display for Comparison {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let interval = &self.difference.interval;
+        let p = |p: f64| match p_value_text(p) {
+            text if text.starts_with('<') => format!("p {text}"),
+            text => format!("p = {text}"),
+        };
         write!(
             f,
-            "{}: {:.4} beside {:.4}, {:+.4} [{:+.4}, {:+.4}], p = {:.4} (bootstrap), {:.4} (randomisation)",
+            "{}: {:.4} beside {:.4}, {:+.4} [{:+.4}, {:+.4}], {} (bootstrap), {} (randomisation)",
             self.measure,
             self.first,
             self.second,
             interval.estimate,
             interval.low,
             interval.high,
-            self.difference.p_value,
-            self.randomisation_p
+            p(self.difference.p_value),
+            p(self.randomisation_p)
         )
     }
 }
@@ -98,6 +118,25 @@ impl fmt::Display for Comparison {
 mod tests {
     use super::*;
     use crate::measure::{Measure, Qrels, Run, evaluate};
+
+    #[test]
+    fn no_p_value_is_shown_as_0() {
+        let ids: Vec<String> = (0..60).map(|i| i.to_string()).collect();
+        let qrels: Qrels = ids
+            .iter()
+            .map(|id| (id.clone(), [("a".to_owned(), 1)].into()))
+            .collect();
+        let good: Run = ids
+            .iter()
+            .map(|id| (id.clone(), vec![("a".to_owned(), 1.0)]))
+            .collect();
+        let [good, poor] = [good, Run::new()].map(|run| evaluate(&qrels, &run, &[Measure::Mrr(10)]));
+        let shown = compare(&good, &poor, &Bootstrap::default()).unwrap()[0].to_string();
+        assert!(
+            shown.contains("p < 0.0001 (randomisation)") && shown.contains("p = 0.0002 (bootstrap)"),
+            "{shown}"
+        );
+    }
 
     #[test]
     fn only_the_same_questions_are_compared() {

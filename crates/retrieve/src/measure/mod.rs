@@ -9,7 +9,7 @@ mod ranking;
 mod trec_run;
 
 pub use beir::BeirDataset;
-pub use comparison::{Comparison, compare};
+pub use comparison::{Comparison, compare, p_value_text};
 pub use measures::{Evaluation, Measure, evaluate};
 pub use qrels::{Judgements, Qrels, Ranking, Run, trec_order};
 pub use questions::{Question, QuestionSet, UnknownDocument};

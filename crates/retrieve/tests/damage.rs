@@ -256,6 +256,8 @@ fn a_base_without_sums_gets_them_when_it_is_opened() {
     let folder = tempfile::tempdir().unwrap();
     let base = make(folder.path());
     let expected = look(&base).unwrap();
+    let seen = |base: &Path| glance(base).unwrap().into_iter().collect::<Result<Vec<_>>>();
+    let expected_seen = seen(&base).unwrap();
     let file = base.join("base.sqlite3");
     // As the version before this one wrote it.
     let database = rusqlite::Connection::open(&file).unwrap();
@@ -267,6 +269,7 @@ fn a_base_without_sums_gets_them_when_it_is_opened() {
     database.pragma_update(None, "user_version", 1).unwrap();
     drop(database);
     let old = files(&base);
+    assert_eq!(seen(&base).unwrap(), expected_seen);
     assert!(look(&base).unwrap() == expected);
     let database = rusqlite::Connection::open(&file).unwrap();
     let format: u32 = database

@@ -10,7 +10,7 @@
 use std::io::{Cursor, Write};
 use std::path::Path;
 
-use ragtune_retrieve::load::{DocxLoader, LoadLimits, PdfLoader, SpreadsheetLoader, defaults};
+use ragtune_retrieve::load::{DocxLoader, EpubLoader, LoadLimits, PdfLoader, SpreadsheetLoader, defaults};
 use ragtune_retrieve::{Error, KnowledgeBase, Loaded, Loader, Result};
 use zip::write::SimpleFileOptions;
 
@@ -84,6 +84,43 @@ fn bombs_stop_at_the_limit() {
         ("word/embeddings/a.docx", &bomb),
     ]);
     assert_eq!(loader.load(Path::new("a.docx"), &nested).unwrap().text, "tea\n");
+}
+
+#[test]
+fn pages_full_of_tags_are_counted_by_what_they_become() {
+    let chapter = format!("<html><body>{}</body></html>", "<p>hi".repeat(100_000));
+    let book = archive(&[
+        ("mimetype", b"application/epub+zip"),
+        ("META-INF/container.xml", b"<c><rootfile full-path='a.opf'/></c>"),
+        (
+            "a.opf",
+            b"<p><manifest><item id='a' href='a.xhtml'/></manifest><spine><itemref idref='a'/></spine></p>",
+        ),
+        ("a.xhtml", chapter.as_bytes()),
+    ]);
+    let loader = EpubLoader::default();
+    assert!(
+        loader
+            .load(Path::new("a.epub"), &book)
+            .unwrap()
+            .text
+            .contains("hi")
+    );
+    let loader = loader.with_limits(small());
+    assert_eq!(
+        limit(loader.load(Path::new("a.epub"), &book)),
+        "with_unpacked_bytes"
+    );
+    // One long paragraph is held as itself, as a block and in the document.
+    let long = docx(&format!(
+        "<w:p><w:r><w:t>{}</w:t></w:r></w:p>",
+        "tea ".repeat(600_000)
+    ));
+    let loader = DocxLoader::default().with_limits(small().with_text_bytes(8 << 20));
+    assert_eq!(
+        limit(loader.load(Path::new("a.docx"), &long)),
+        "with_unpacked_bytes"
+    );
 }
 
 #[test]

@@ -6,7 +6,7 @@ use dom_smoothie::Readability;
 
 use super::draft::one_line;
 use super::guard::guarded;
-use super::html::{HtmlLoader, fragment, source, tamed};
+use super::html::{HtmlLoader, fragment, load_within, source, tamed};
 use super::limits::{Budget, LoadLimits};
 use super::loader::{Loaded, Loader};
 use super::text::format;
@@ -67,7 +67,7 @@ impl Loader for ArticleLoader {
 
     fn load(&self, path: &Path, bytes: &[u8]) -> Result<Loaded> {
         let budget = Budget::new(path, bytes.len(), &self.limits)?;
-        let page = HtmlLoader.load(path, bytes)?;
+        let page = load_within(path, bytes, &budget)?;
         let tamed = tamed(&source(path, bytes)?);
         let found = guarded(&budget, "article", move || {
             let article = Readability::new(tamed, None, None).ok();
@@ -93,7 +93,7 @@ impl Loader for ArticleLoader {
         let Some((content, about)) = found else {
             return Ok(page);
         };
-        let text = fragment(&content);
+        let text = fragment(&content, &budget)?;
         let words = |text: &str| text.split_whitespace().count() as f64;
         if words(&text) < words(&page.text) * self.min_share || text.is_empty() {
             return Ok(page);

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::archive::{Archive, resolve};
 use super::by_content::elsewhere;
 use super::draft::{Draft, heading, one_line, part};
-use super::html::HtmlLoader;
+use super::html::load_within;
 use super::limits::{Budget, LoadLimits};
 use super::loader::{Loaded, Loader};
 use super::sniff::Kind;
@@ -88,7 +88,7 @@ impl Loader for EpubLoader {
                 let reason = format!("its chapter {chapter} is missing: the file is damaged");
                 return Err(budget.unreadable(reason));
             };
-            let page = match HtmlLoader.load(path, &bytes) {
+            let page = match load_within(path, &bytes, &budget) {
                 Ok(page) => page,
                 // A cover or a plate: a page of pictures only.
                 Err(Error::Unreadable { .. }) if is_markup(&bytes) => continue,

@@ -78,11 +78,11 @@ impl Loader for FeedLoader {
                         metadata.insert("title".to_owned(), title.into());
                     }
                 }
-                "description" | "subtitle" => draft.block(&fragment(&element.text()))?,
+                "description" | "subtitle" => draft.block(&fragment(&element.text(), &budget)?)?,
                 "item" | "entry" => {
                     entries += 1;
                     budget.pages(entries)?;
-                    entry(&element, &mut draft)?;
+                    entry(&element, &mut draft, &budget)?;
                 }
                 _ => {}
             }
@@ -91,13 +91,16 @@ impl Loader for FeedLoader {
     }
 }
 
-fn entry(entry: &Element, draft: &mut Draft) -> Result<()> {
+fn entry(entry: &Element, draft: &mut Draft, budget: &Budget) -> Result<()> {
     let text = |names: &[&str]| {
         let found = names.iter().find_map(|name| entry.child(name));
         found.map(Element::text).filter(|text| !text.trim().is_empty())
     };
-    let line = |names: &[&str]| text(names).map(|text| one_line(&fragment(&text)));
-    let title = line(&["title"]).unwrap_or_else(|| "Untitled".to_owned());
+    let line = |names: &[&str]| match text(names) {
+        Some(text) => fragment(&text, budget).map(|text| Some(one_line(&text))),
+        None => Ok(None),
+    };
+    let title = line(&["title"])?.unwrap_or_else(|| "Untitled".to_owned());
     draft.block(&heading(2, &title))?;
     let link = entry.child("link");
     let link = link.and_then(|link| {
@@ -105,8 +108,8 @@ fn entry(entry: &Element, draft: &mut Draft) -> Result<()> {
             .map(str::to_owned)
             .or_else(|| Some(one_line(&link.text())))
     });
-    let author = line(&["creator", "author"]);
-    let about = [line(&["pubDate", "published", "updated", "date"]), author, link];
+    let author = line(&["creator", "author"])?;
+    let about = [line(&["pubDate", "published", "updated", "date"])?, author, link];
     let about: Vec<_> = about
         .into_iter()
         .flatten()
@@ -114,5 +117,5 @@ fn entry(entry: &Element, draft: &mut Draft) -> Result<()> {
         .collect();
     draft.block(&about.join(" · "))?;
     let content = text(&["encoded", "content", "description", "summary"]);
-    draft.block(&fragment(&content.unwrap_or_default()))
+    draft.block(&fragment(&content.unwrap_or_default(), budget)?)
 }

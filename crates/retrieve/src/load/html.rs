@@ -5,12 +5,15 @@ use std::path::Path;
 use dom_query::Document as Dom;
 
 use super::html_text::render;
+use super::limits::{Budget, LoadLimits};
 use super::loader::{Loaded, Loader};
 use super::text::{format, has_extension, read};
 use crate::error::{Error, Result};
 
 /// Nested elements that are kept; deeper ones lose their tags, not their text. Browsers draw the line at 512.
 const MAX_DEPTH: usize = 400;
+/// Bytes that an element and the text behind it take in the parsed page, about.
+const NODE_BYTES: u64 = 256;
 /// A longer tag loses its attributes: comparing each with all others takes the parser too long.
 const MAX_TAG_BYTES: usize = 16 << 10;
 /// Bytes at the start in which a page may declare its encoding.
@@ -61,47 +64,64 @@ impl Loader for HtmlLoader {
     }
 
     fn load(&self, path: &Path, bytes: &[u8]) -> Result<Loaded> {
-        let source = source(path, bytes)?;
-        let mut metadata = format("html");
-        let dom = Dom::from(tamed(&source));
-        let text = render(&dom);
-        if text.is_empty() && !source.trim().is_empty() {
-            return Err(Error::Unreadable {
-                path: path.to_owned(),
-                reason: "the page has no text: it may be written by its scripts; save it from a browser"
-                    .to_owned(),
-            });
-        }
-        let title = dom.select_single("title").text();
-        let title = title.split_whitespace().collect::<Vec<_>>().join(" ");
-        let first_heading = || {
-            text.lines().find_map(|line| {
-                line.trim_start_matches('#')
-                    .strip_prefix(' ')
-                    .filter(|_| line.starts_with('#'))
-            })
-        };
-        let title = if title.is_empty() {
-            first_heading().map(str::to_owned)
-        } else {
-            Some(title)
-        };
-        if let Some(title) = title {
-            metadata.insert("title".to_owned(), title.into());
-        }
-        if let Some(lang) = dom
-            .select_single("html")
-            .attr("lang")
-            .filter(|lang| !lang.trim().is_empty())
-        {
-            metadata.insert("lang".to_owned(), lang.trim().into());
-        }
-        Ok(Loaded {
-            text,
-            metadata,
-            markers: Vec::new(),
-        })
+        load_within(
+            path,
+            bytes,
+            &Budget::new(path, bytes.len(), &LoadLimits::default())?,
+        )
     }
+}
+
+/// Loads a page, or a chapter, within the limits of a file.
+pub(super) fn load_within(path: &Path, bytes: &[u8], budget: &Budget) -> Result<Loaded> {
+    let source = source(path, bytes)?;
+    check_size(&source, budget)?;
+    let mut metadata = format("html");
+    let dom = Dom::from(tamed(&source));
+    let text = render(&dom);
+    if text.is_empty() && !source.trim().is_empty() {
+        return Err(Error::Unreadable {
+            path: path.to_owned(),
+            reason: "the page has no text: it may be written by its scripts; save it from a browser"
+                .to_owned(),
+        });
+    }
+    let title = dom.select_single("title").text();
+    let title = title.split_whitespace().collect::<Vec<_>>().join(" ");
+    let first_heading = || {
+        text.lines().find_map(|line| {
+            line.trim_start_matches('#')
+                .strip_prefix(' ')
+                .filter(|_| line.starts_with('#'))
+        })
+    };
+    let title = if title.is_empty() {
+        first_heading().map(str::to_owned)
+    } else {
+        Some(title)
+    };
+    if let Some(title) = title {
+        metadata.insert("title".to_owned(), title.into());
+    }
+    if let Some(lang) = dom
+        .select_single("html")
+        .attr("lang")
+        .filter(|lang| !lang.trim().is_empty())
+    {
+        metadata.insert("lang".to_owned(), lang.trim().into());
+    }
+    Ok(Loaded {
+        text,
+        metadata,
+        markers: Vec::new(),
+    })
+}
+
+/// Checks what a page takes once it is parsed: far more than its source where that is full of tags.
+fn check_size(source: &str, budget: &Budget) -> Result<()> {
+    let tags = source.bytes().filter(|byte| *byte == b'<').count() as u64;
+    // The source, and what is left of it before it is parsed.
+    budget.held(source.len() as u64 * 2 + tags.saturating_mul(NODE_BYTES))
 }
 
 /// The decoded page.
@@ -110,8 +130,9 @@ pub(super) fn source(path: &Path, bytes: &[u8]) -> Result<String> {
 }
 
 /// The text of a piece of HTML.
-pub(super) fn fragment(source: &str) -> String {
-    render(&Dom::from(tamed(source)))
+pub(super) fn fragment(source: &str, budget: &Budget) -> Result<String> {
+    check_size(source, budget)?;
+    Ok(render(&Dom::from(tamed(source))))
 }
 
 /// The encoding that a `meta` element near the start, or an XML declaration, names.

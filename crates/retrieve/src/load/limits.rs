@@ -190,7 +190,6 @@ impl Budget {
     }
 
     /// Checks bytes that are held at once and let go of again.
-    #[cfg(any(feature = "pdf", feature = "office"))]
     pub(super) fn held(&self, bytes: u64) -> Result<()> {
         self.within(bytes, self.limits.unpacked_bytes, "with_unpacked_bytes")
     }

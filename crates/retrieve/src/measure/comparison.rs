@@ -83,7 +83,7 @@ pub fn compare(first: &Evaluation, second: &Evaluation, bootstrap: &Bootstrap) -
 ///
 /// ```
 /// use ragtune_retrieve::measure::p_value_text;
-/// assert_eq!((p_value_text(0.03125).as_str(), p_value_text(1e-5).as_str()), ("0.0312", "< 0.0001"));
+/// assert_eq!([p_value_text(0.25), p_value_text(1e-5)], ["0.2500", "< 0.0001"]);
 /// ```
 pub fn p_value_text(p: f64) -> String {
     match p < LEAST_P {

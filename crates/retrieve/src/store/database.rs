@@ -295,3 +295,34 @@ fn is_wrong_content(error: &rusqlite::Error) -> bool {
             | QueryReturnedNoRows
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::passages;
+
+    #[test]
+    fn a_base_without_sums_that_cannot_be_written_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(Store::FILE);
+        // As a version before this one wrote it, without a journal beside it.
+        let connection = Connection::open(&path).unwrap();
+        let tables = TABLES.replace("    sum BLOB NOT NULL,\n", "");
+        connection.execute_batch(&tables).unwrap();
+        let insert = "INSERT INTO documents(id, content_hash, chunker, bytes, metadata, markers)
+            VALUES ('tea', x'00', 'a', 3, '{}', '[]'); INSERT INTO texts VALUES (1, 0, x'746561');";
+        connection.execute_batch(insert).unwrap();
+        connection.pragma_update(None, "user_version", 1).unwrap();
+        drop(connection);
+        let still = reader(&path, Access::Still).unwrap();
+        let text = passages::text_of(&still, "tea", ragtune_core::text::Span::new(0, 2));
+        assert_eq!(text.unwrap().as_deref(), Some("te"));
+        assert_eq!(passages::info(&still, 1).unwrap().id, "tea");
+        drop(still);
+        // Where it can be written, it gets its sums; what is not what was stored gets none.
+        let connection = open_at(&path, Access::Shared).unwrap();
+        assert_eq!(passages::info(&connection, 1).unwrap().id, "tea");
+        let text = passages::text_of(&connection, "tea", ragtune_core::text::Span::new(0, 2));
+        assert!(text.unwrap_err().to_string().contains("not what was stored"));
+    }
+}

@@ -101,11 +101,9 @@ pub(crate) fn content_hash(document: &Document) -> serde_json::Result<TextHash> 
 /// Gives every row of a base of format 1 its sum. The parts of a text that is not what was stored get none, so that no later
 /// look takes them for whole.
 pub(super) fn add_to_all(connection: &Connection) -> Result<()> {
-    for id in documents::ids(connection)? {
-        let Some(key) = documents::StoredDocument::find(connection, &id)?.map(|found| found.key) else {
-            continue;
-        };
-        let is_whole = documents::load(connection, &id).is_ok();
+    let mut documents = connection.prepare_cached("SELECT key, id FROM documents")?;
+    let documents = documents.query_map([], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?)))?;
+    for (key, id) in documents.collect::<Result<Vec<_>>>()? {
         let sql = "SELECT metadata FROM documents WHERE key = ?1";
         let metadata: String = connection
             .prepare_cached(sql)?
@@ -113,7 +111,8 @@ pub(super) fn add_to_all(connection: &Connection) -> Result<()> {
         connection
             .prepare_cached("UPDATE documents SET sum = ?2 WHERE key = ?1")?
             .execute((key, of_document(&id, &metadata)))?;
-        if is_whole {
+        // This checks the whole against its hash, and the sum above.
+        if documents::load(connection, &id).is_ok() {
             add_to_parts(connection, key)?;
         }
     }

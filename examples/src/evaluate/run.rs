@@ -191,7 +191,7 @@ fn index(args: &Args, embedder: Arc<dyn Embedder>) -> Result<KnowledgeBase, Box<
         counter.finish();
         for skipped in report.skipped.iter().take(SKIPPED_SHOWN) {
             let text = format!("skipped {}: {}", skipped.path, skipped.reason);
-            output::note!("{}", output::printable(&text));
+            output::note!("{}", output::on_one_line(&text));
         }
         if report.skipped.len() > SKIPPED_SHOWN {
             output::note!("skipped {} more", report.skipped.len() - SKIPPED_SHOWN);

@@ -72,7 +72,7 @@ covid_qa() {
     for fold in 1 2 3 4 5; do
         local f=$out/covid
         run "covid-$fold" --model "$encoder" --task qa --data "$f/train-$fold.json" --test "$f/test-$fold.json" --no-valid \
-            --method full --lr 2e-4 --epochs 2 --batch 16 --empty-windows 1 --predictions "$f/full-$fold.jsonl"
+            --method full --lr 1e-4 --head-lr 1e-3 --epochs 2 --batch 4 --empty-windows 1 --predictions "$f/full-$fold.jsonl"
     done
 }
 

@@ -62,7 +62,7 @@ impl Loader for ArticleLoader {
     }
 
     fn accepts(&self, path: &Path) -> bool {
-        HtmlLoader.accepts(path)
+        HtmlLoader::default().accepts(path)
     }
 
     fn load(&self, path: &Path, bytes: &[u8]) -> Result<Loaded> {

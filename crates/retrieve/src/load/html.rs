@@ -46,13 +46,23 @@ const FLAT: [&str; 32] = [
 /// use ragtune_retrieve::Loader;
 /// use ragtune_retrieve::load::HtmlLoader;
 /// let page = b"<title>Tea</title><nav>Home</nav><h1>Green tea</h1><ul><li>Steep <b>it</b></ul>";
-/// let loaded = HtmlLoader.load(Path::new("tea.html"), page)?;
+/// let loaded = HtmlLoader::default().load(Path::new("tea.html"), page)?;
 /// assert_eq!(loaded.text, "# Green tea\n\n- Steep it\n");
 /// assert_eq!(loaded.metadata["title"], "Tea".into());
 /// # Ok::<(), ragtune_retrieve::Error>(())
 /// ```
-#[derive(Clone, Copy, Debug, Default)]
-pub struct HtmlLoader;
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HtmlLoader {
+    limits: LoadLimits,
+}
+
+impl HtmlLoader {
+    /// With other limits.
+    pub fn with_limits(mut self, limits: LoadLimits) -> Self {
+        self.limits = limits;
+        self
+    }
+}
 
 impl Loader for HtmlLoader {
     fn id(&self) -> String {
@@ -64,11 +74,7 @@ impl Loader for HtmlLoader {
     }
 
     fn load(&self, path: &Path, bytes: &[u8]) -> Result<Loaded> {
-        load_within(
-            path,
-            bytes,
-            &Budget::new(path, bytes.len(), &LoadLimits::default())?,
-        )
+        load_within(path, bytes, &Budget::new(path, bytes.len(), &self.limits)?)
     }
 }
 
@@ -263,7 +269,9 @@ mod tests {
     use super::*;
 
     fn load(page: &str) -> Loaded {
-        HtmlLoader.load(Path::new("a.html"), page.as_bytes()).unwrap()
+        HtmlLoader::default()
+            .load(Path::new("a.html"), page.as_bytes())
+            .unwrap()
     }
 
     #[test]
@@ -316,19 +324,41 @@ mod tests {
         );
         assert_eq!(load("").text, "");
         assert!(
-            HtmlLoader
+            HtmlLoader::default()
                 .load(Path::new("a"), b"<script>x</script><div></div>")
                 .is_err()
         );
     }
 
     #[test]
+    fn a_page_that_becomes_too_large_is_refused() {
+        let page = "<p>tea".repeat(1000);
+        let small = HtmlLoader::default().with_limits(LoadLimits::default().with_unpacked_bytes(1000));
+        let error = small.load(Path::new("a.html"), page.as_bytes()).unwrap_err();
+        assert!(error.to_string().contains("a.html"), "{error}");
+        assert!(
+            HtmlLoader::default()
+                .load(Path::new("a.html"), page.as_bytes())
+                .is_ok()
+        );
+    }
+
+    #[test]
     fn declared_encodings_are_used() {
         let page = b"<html><meta charset=\"windows-1251\"><p>\xD7\xE0\xE9</p>";
-        assert_eq!(HtmlLoader.load(Path::new("a.html"), page).unwrap().text, "Чай\n");
+        assert_eq!(
+            HtmlLoader::default()
+                .load(Path::new("a.html"), page)
+                .unwrap()
+                .text,
+            "Чай\n"
+        );
         let old =
             b"<meta http-equiv=Content-Type content='text/html; charset=iso-8859-7'><p>\xF4\xF3\xE1\xE9</p>";
-        assert_eq!(HtmlLoader.load(Path::new("a.html"), old).unwrap().text, "τσαι\n");
+        assert_eq!(
+            HtmlLoader::default().load(Path::new("a.html"), old).unwrap().text,
+            "τσαι\n"
+        );
     }
 
     #[test]
@@ -357,7 +387,7 @@ mod tests {
         ] {
             let started = std::time::Instant::now();
             let start: String = page.chars().take(16).collect();
-            if let Ok(loaded) = HtmlLoader.load(Path::new("a.html"), page.as_bytes()) {
+            if let Ok(loaded) = HtmlLoader::default().load(Path::new("a.html"), page.as_bytes()) {
                 assert!(loaded.text.contains(expected), "{start}");
             } else {
                 assert_eq!(expected, "", "{start}");
@@ -376,7 +406,7 @@ mod tests {
             "<!--[a-z>-]{0,6}(-->)?",
         ], 0..30)) {
             let page = pieces.concat();
-            if let Ok(loaded) = HtmlLoader.load(Path::new("a.html"), page.as_bytes()) {
+            if let Ok(loaded) = HtmlLoader::default().load(Path::new("a.html"), page.as_bytes()) {
                 prop_assert!(loaded.text.is_empty() || loaded.text.ends_with('\n') && !loaded.text.starts_with('\n'));
             }
         }

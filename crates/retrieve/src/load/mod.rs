@@ -111,7 +111,7 @@ pub use text::TextLoader;
 pub fn defaults() -> Vec<Arc<dyn Loader>> {
     vec![
         Arc::new(MarkdownLoader),
-        Arc::new(HtmlLoader),
+        Arc::new(HtmlLoader::default()),
         #[cfg(feature = "pdf")]
         Arc::new(PdfLoader::default()),
         #[cfg(feature = "office")]

@@ -39,7 +39,7 @@ pub struct Args {
     #[arg(long, value_name = "DIR")]
     pub store: Option<PathBuf>,
     /// Your own questions with the documents that answer them, to measure by: a .jsonl file with \"question\" and \"sources\" in
-    /// each line, as the example `evaluate` reads it, or .tsv with QUESTION<TAB>DOCUMENT
+    /// each line, as the example `evaluate` reads it, or .tsv with QUESTION, a tab, DOCUMENT
     #[arg(long, value_name = "FILE")]
     pub questions: Option<PathBuf>,
     /// Language model that writes questions too: a folder in Hugging Face layout, or `hub:OWNER/NAME`

@@ -34,7 +34,7 @@ use crate::reader::ReaderArgs;
 pub struct Args {
     /// Folder of documents, or of a data set in BEIR layout
     pub folder: PathBuf,
-    /// Questions with their answers: a .jsonl file, or .tsv with QUESTION<TAB>DOCUMENT
+    /// Questions with their answers: a .jsonl file, or .tsv with QUESTION, a tab, DOCUMENT
     #[arg(long, value_name = "FILE")]
     pub questions: Option<PathBuf>,
     /// More questions, which the documents do not answer: a JSON object with \"question\", or a plain text, in each line

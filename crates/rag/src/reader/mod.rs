@@ -1,6 +1,6 @@
 //! Answers by a question-answering checkpoint: the best part of all passages, with a probability that means something.
 //!
-//! The stages: [`pool`] puts the spans of all passages on one scale, [`calibration`] makes probabilities of odds, [`risk`]
+//! The stages: `pool` puts the spans of all passages on one scale, `calibration` makes probabilities of odds, `risk`
 //! chooses from which one on an answer is given.
 
 mod calibration;

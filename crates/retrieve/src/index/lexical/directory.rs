@@ -1,16 +1,20 @@
 //! The index on disk: what it must look like, and how a damaged one is cleared away.
 
-use std::fs;
 use std::path::Path;
+use std::time::{Duration, Instant};
+use std::{fs, thread};
 
 use tantivy::directory::{Directory, INDEX_WRITER_LOCK, MmapDirectory};
 use tantivy::schema::{FAST, Field, INDEXED, IndexRecordOption, Schema, TextFieldIndexing, TextOptions};
 use tantivy::tokenizer::TextAnalyzer;
-use tantivy::{Index, IndexSettings};
+use tantivy::{Index, IndexSettings, TantivyError};
 
 use super::analyzer::{ANALYZER_VERSION, Analyzer, Side};
 use super::language::Language;
 
+/// How long a held lock is waited for, and how often it is looked at.
+const PATIENCE: Duration = Duration::from_secs(2);
+const PAUSE: Duration = Duration::from_millis(10);
 /// What a commit's payload starts with; the store's sequence number follows.
 const PAYLOAD: &str = "ragtune lexical index, store sequence number ";
 
@@ -112,6 +116,21 @@ fn open_once(dir: &Path, language: Language) -> Result<Option<Index>, String> {
     Ok(Some(prepare(index, language)))
 }
 
+/// Tries again for a while where a lock is held. The base's own lock is ours by then, so that nobody writes; but a process
+/// that another thread is just starting holds a copy of every lock until it runs its own program.
+///
+/// # Errors
+/// Those of `open`.
+pub(super) fn patiently<T>(mut open: impl FnMut() -> tantivy::Result<T>) -> tantivy::Result<T> {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        match open() {
+            Err(TantivyError::LockFailure(..)) if Instant::now() < until => thread::sleep(PAUSE),
+            opened => return opened,
+        }
+    }
+}
+
 /// Creates an empty index in a folder in place of what is there, unless another process writes it.
 ///
 /// # Errors
@@ -121,7 +140,7 @@ pub(super) fn create(dir: &Path, language: Language) -> tantivy::Result<Index> {
     let directory = MmapDirectory::open(dir)?;
     let lock = directory
         .acquire_lock(&INDEX_WRITER_LOCK)
-        .map_err(|error| tantivy::TantivyError::LockFailure(error, None))?;
+        .map_err(|error| TantivyError::LockFailure(error, None))?;
     for entry in fs::read_dir(dir)? {
         let entry = entry?;
         if is_index_file(&entry.file_name().to_string_lossy()) {
@@ -153,4 +172,30 @@ fn prepare(index: Index, language: Language) -> Index {
 
 fn tokenizer_name(language: Language) -> String {
     format!("ragtune-{ANALYZER_VERSION}-{}", language.name())
+}
+
+#[cfg(test)]
+mod tests {
+    use tantivy::directory::error::LockError;
+
+    use super::*;
+
+    #[test]
+    fn a_lock_that_is_let_go_of_is_had_and_other_errors_are_told_at_once() {
+        let mut tries = 0;
+        let opened = patiently(|| {
+            tries += 1;
+            match tries {
+                3 => Ok("open"),
+                _ => Err(TantivyError::LockFailure(LockError::LockBusy, None)),
+            }
+        });
+        assert_eq!((opened.unwrap(), tries), ("open", 3));
+        let mut tries = 0;
+        let failed = patiently(|| -> tantivy::Result<()> {
+            tries += 1;
+            Err(TantivyError::InvalidArgument("tea".to_owned()))
+        });
+        assert!(failed.is_err() && tries == 1);
+    }
 }

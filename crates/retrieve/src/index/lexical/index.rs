@@ -11,7 +11,7 @@ use tantivy::schema::Term;
 use tantivy::{Index, IndexReader, IndexWriter, ReloadPolicy, TantivyDocument, TantivyError};
 
 use super::analyzer::{Analyzer, Side};
-use super::directory::{self, Fields};
+use super::directory::{self, Fields, patiently};
 use super::language::Language;
 use super::question::Question;
 use super::search::Search;
@@ -328,8 +328,8 @@ impl LexicalIndex {
         if writer.create
             && let Some(dir) = &self.dir
         {
-            let index =
-                directory::create(dir, self.language).map_err(|source| self.not_written("create", source))?;
+            let index = patiently(|| directory::create(dir, self.language))
+                .map_err(|source| self.not_written("create", source))?;
             let state =
                 State::load(index, self.fields).map_err(|source| failed("open the new index", source))?;
             *self.write_state() = state;
@@ -340,9 +340,9 @@ impl LexicalIndex {
             let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
             state.index.clone()
         };
-        let open: IndexWriter = index
-            .writer_with_num_threads(threads, threads * THREAD_MEMORY_BYTES)
-            .map_err(|source| self.not_written("open for writing", source))?;
+        let open: IndexWriter =
+            patiently(|| index.writer_with_num_threads(threads, threads * THREAD_MEMORY_BYTES))
+                .map_err(|source| self.not_written("open for writing", source))?;
         set_policy(&open);
         // Another process may have written since this one read: replacing needs to know what is there.
         self.write_state()

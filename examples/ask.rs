@@ -26,6 +26,7 @@ use serde_json::{Value, json};
     name = "ask",
     after_help = "Examples:
   ask notes \"When does the contract with the landlord end?\"
+  ask contract.pdf \"Who pays for repairs?\"
   ask notes \"Who is invited?\" --filter path^=2025/ --filter format=markdown
   ask src \"Where are spans checked?\" --mode lexical --top-k 3
   ask notes \"Which tea is the strongest?\" --model models/qwen3-0.6b
@@ -34,7 +35,7 @@ use serde_json::{Value, json};
   ask notes \"...\" --embedder hub:sentence-transformers/multi-qa-MiniLM-L6-cos-v1 --json"
 )]
 struct Args {
-    /// Folder of documents: PDF, Word, PowerPoint, Excel, EPUB, Markdown, HTML, CSV, JSON, source code, text
+    /// Folder of documents, or a single one: PDF, Word, PowerPoint, Excel, EPUB, Markdown, HTML, CSV, JSON, source code, text
     #[arg(requires = "question")]
     folder: Option<PathBuf>,
     /// The question

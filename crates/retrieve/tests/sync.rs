@@ -217,6 +217,40 @@ fn a_missing_folder_is_an_error_that_removes_nothing() {
 }
 
 #[test]
+fn a_single_file_is_a_folder_of_its_own() {
+    let folder = notes();
+    write(folder.path(), ".gitignore", "tea");
+    let file = folder.path().join("tea/green.md");
+    let kb = in_memory();
+    assert_eq!(kb.sync_folder(&file).unwrap().added, 1);
+    assert_eq!(kb.document_ids().unwrap(), ["green.md"]);
+    assert_eq!(kb.sync_folder(&file).unwrap().unchanged, 1);
+    write(folder.path(), "tea/green.md", "Another tea.");
+    assert_eq!(kb.sync_folder(&file).unwrap().changed, 1);
+    assert_eq!(kb.document("green.md").unwrap().unwrap().text, "Another tea.");
+    let without = SyncOptions::default().with_exclude("*.md");
+    assert_eq!(kb.sync_folder_with(&file, &without).unwrap().removed, 1);
+    kb.sync_folder(&file).unwrap();
+    std::fs::remove_file(&file).unwrap();
+    assert!(matches!(kb.sync_folder(&file), Err(Error::Io { .. })));
+    assert_eq!(kb.document_ids().unwrap(), ["green.md"]);
+    assert_whole(&kb);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_file_behind_a_link_is_read_by_the_name_of_the_link() {
+    let folder = notes();
+    write(folder.path(), "blobs/5f3a", "# Rooibos\n\nIt is red.");
+    let link = folder.path().join("rooibos.md");
+    std::os::unix::fs::symlink("blobs/5f3a", &link).unwrap();
+    let kb = in_memory();
+    assert_eq!(kb.sync_folder(&link).unwrap().added, 1);
+    let document = kb.document("rooibos.md").unwrap().unwrap();
+    assert_eq!(document.metadata["format"], "markdown".into());
+}
+
+#[test]
 fn patterns_choose_files() {
     let folder = notes();
     write(folder.path(), "tea/drafts/idea.md", "An idea.");

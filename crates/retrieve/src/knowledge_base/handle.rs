@@ -292,7 +292,7 @@ impl KnowledgeBase {
     /// stored version stays.
     ///
     /// Hidden files, links and what `.gitignore` files inside the folder name are left out; [`SyncOptions`] changes
-    /// that.
+    /// that. A path to a file is taken as a folder that holds this file only.
     ///
     /// # Errors
     /// As [`KnowledgeBase::add`]; [`Error::Io`] when the folder itself cannot be read.

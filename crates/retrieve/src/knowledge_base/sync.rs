@@ -4,9 +4,9 @@
 //! What is gone is removed last, so that a file that moved finds its vectors still there.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
+use std::{fs, io};
 
 use ragtune_core::text::{Document, Locator, Marker};
 use rayon::prelude::*;
@@ -36,8 +36,7 @@ pub(super) fn sync(kb: &KnowledgeBase, folder: &Path, options: &SyncOptions) -> 
     let base = kb.base();
     base.lock.acquire()?;
     let _alone = base.long_work.lock().unwrap_or_else(PoisonError::into_inner);
-    let root = fs::canonicalize(folder).map_err(|error| Error::io(folder, error))?;
-    fs::read_dir(&root).map_err(|error| Error::io(&root, error))?;
+    let root = root_of(folder).map_err(|error| Error::io(folder, error))?;
     if base.folder.as_ref().is_some_and(|own| root.starts_with(own)) {
         return Err(Error::Core(ragtune_core::Error::InvalidArgument {
             argument: "folder",
@@ -108,6 +107,21 @@ pub(super) fn sync(kb: &KnowledgeBase, folder: &Path, options: &SyncOptions) -> 
     kb.update_derived()?;
     emit(&SyncEvent::Finished { report: &report });
     Ok(report)
+}
+
+/// Where a folder, or a single file, lies. A file keeps the name that it was called by, which says what it holds, though
+/// it may be a link to another.
+fn root_of(path: &Path) -> io::Result<PathBuf> {
+    let whole = fs::canonicalize(path)?;
+    if !whole.is_file() {
+        fs::read_dir(&whole)?;
+        return Ok(whole);
+    }
+    let called = std::path::absolute(path)?;
+    match (called.parent(), called.file_name()) {
+        (Some(parent), Some(name)) => Ok(fs::canonicalize(parent)?.join(name)),
+        _ => Ok(whole),
+    }
 }
 
 /// The name under which the base knows a folder.

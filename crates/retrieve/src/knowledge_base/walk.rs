@@ -41,9 +41,12 @@ pub(super) struct Problem {
     pub(super) hides: bool,
 }
 
-/// Finds the files of a folder. `own` is the base's folder, which is never part of what it stores.
+/// Finds the files of a folder; of a file, that file. `own` is the base's folder, which is never part of what it stores.
 pub(super) fn walk(root: &Path, own: Option<&Path>, options: &SyncOptions) -> Result<Walked> {
     let patterns = Patterns::new(options)?;
+    if root.is_file() {
+        return Ok(single(root, &patterns));
+    }
     let own = own.map(Path::to_owned);
     let mut builder = WalkBuilder::new(root);
     builder
@@ -65,6 +68,22 @@ pub(super) fn walk(root: &Path, own: Option<&Path>, options: &SyncOptions) -> Re
         }
     }
     Ok(walked)
+}
+
+/// A file that was named itself, which what is hidden or ignored in a folder does not concern.
+fn single(file: &Path, patterns: &Patterns) -> Walked {
+    let mut walked = Walked::default();
+    let name = Path::new(file.file_name().unwrap_or_default());
+    match portable(name) {
+        Some(_) if !patterns.want(name) => {}
+        Some(path) => walked.files.push(FoundFile {
+            path,
+            location: file.to_owned(),
+            bytes: file.metadata().map_or(0, |about| about.len()),
+        }),
+        None => walked.problems.push(unnameable(name)),
+    }
+    walked
 }
 
 /// Whether the entry is this folder, by its own name or through a link.
@@ -99,9 +118,7 @@ fn take(root: &Path, patterns: &Patterns, entry: &DirEntry, walked: &mut Walked)
         return;
     }
     let Some(path) = portable(below) else {
-        walked
-            .problems
-            .push(skip("its name is not valid Unicode; rename it"));
+        walked.problems.push(unnameable(below));
         return;
     };
     walked.files.push(FoundFile {
@@ -109,6 +126,14 @@ fn take(root: &Path, patterns: &Patterns, entry: &DirEntry, walked: &mut Walked)
         location: entry.path().to_owned(),
         bytes: entry.metadata().map_or(0, |about| about.len()),
     });
+}
+
+fn unnameable(below: &Path) -> Problem {
+    Problem {
+        path: below.to_string_lossy().into_owned(),
+        reason: "its name is not valid Unicode; rename it".to_owned(),
+        hides: false,
+    }
 }
 
 /// The path with `/` between its parts; `None` where a part is no Unicode.

@@ -7,6 +7,7 @@ pub mod answer;
 mod answerer;
 #[cfg(feature = "tokio")]
 mod asynchronous;
+mod code;
 #[cfg(feature = "train")]
 pub mod compare;
 mod error;

@@ -2,6 +2,7 @@
 
 use ragtune_core::text::Span;
 
+use crate::code;
 use crate::sentences::sentences;
 
 /// Bytes of a code block or list that a sentence may bring along.
@@ -146,8 +147,11 @@ fn is_template(code: &str) -> bool {
 
 /// Divides a text into blocks by its lines.
 fn blocks(text: &str) -> Vec<Block> {
-    let mut blocks: Vec<Block> = Vec::new();
-    let mut fence: Option<(char, usize)> = None;
+    let mut fence = fence_open_before(text);
+    let mut blocks: Vec<Block> = fence
+        .map(|_| block(Kind::Code, Span::new(0, 0), Span::new(0, 0)))
+        .into_iter()
+        .collect();
     let mut comment = false;
     let mut open = false; // whether the last block can go on
     let mut start = 0;
@@ -229,6 +233,30 @@ fn blocks(text: &str) -> Vec<Block> {
 
 fn block(kind: Kind, span: Span, content: Span) -> Block {
     Block { kind, span, content }
+}
+
+/// The fence that was open where the text begins, as it is in a passage cut out of the middle of a code block: the text's
+/// first fence closes it.
+///
+/// A fence that closes says nothing but itself and stands right under code, mostly with an empty line below.
+fn fence_open_before(text: &str) -> Option<(char, usize)> {
+    let mut start = 0;
+    let mut above = "";
+    let mut lines = text.split_inclusive('\n');
+    while let Some(line) = lines.next() {
+        let inner = line.trim();
+        if let Some((mark, length)) = fence_of(inner) {
+            let is_bare = inner.chars().all(|c| c == mark);
+            let ends_code = match lines.next().map(str::trim) {
+                Some("") => true,
+                _ => code::is_code(&text[..start]),
+            };
+            return (is_bare && !above.is_empty() && ends_code).then_some((mark, length));
+        }
+        start += line.len();
+        above = inner;
+    }
+    None
 }
 
 /// The character and length of a code fence that the line opens.
@@ -360,6 +388,14 @@ mod tests {
     fn cut_chunks_divide_too() {
         assert_eq!(quoted("rest of a sentence.\n```\nlet x"), ["rest of a sentence."]);
         assert_eq!(quoted("<!-- a\nb -->\nText."), ["Text."]);
+        assert_eq!(quoted("use a::B;\n\nlet b = B::new();\n```"), Vec::<&str>::new());
+        assert_eq!(
+            quoted("test result: ok. 3 passed\n```\n\nAll pass.\n\n```rust\nlet x;\n```\nEnd."),
+            ["All pass.", "End."]
+        );
+        assert_eq!(quoted("Some words first\n```\ncode\n```\n"), ["Some words first"]);
+        assert_eq!(quoted("Cut before the code\n```"), ["Cut before the code"]);
+        assert_eq!(quoted("Empty below\n\n```\n\ncode\n```"), ["Empty below"]);
         assert_eq!(quoted(""), Vec::<&str>::new());
         assert_eq!(quoted("```"), Vec::<&str>::new());
     }

@@ -2,13 +2,17 @@
 
 use std::collections::BTreeSet;
 
-use ragtune_core::text::{ScoredChunk, Span, Value};
+use ragtune_core::text::{Chunk, ScoredChunk, Span, Value};
 
+use crate::code;
 use crate::passages::{Passage, passages};
 use crate::words::{self, Rarity};
 
 /// How much the rank of its passage counts against words in common, when sentences are chosen for comparison.
 const RANK_SHARE: f32 = 0.3;
+
+/// Formats whose texts have fences around code, so that a passage that is code without one is the middle of a block.
+const FENCED: [&str; 5] = ["markdown", "html", "article", "notebook", "epub"];
 
 /// A sentence of a passage.
 #[derive(Clone, Debug)]
@@ -64,6 +68,13 @@ pub(super) fn by_rank(hit: usize) -> f32 {
     1.0 / (1.0 + hit as f32)
 }
 
+/// Whether a passage was cut out of the middle of a code block, so that it has no fence.
+fn is_inside_code(chunk: &Chunk) -> bool {
+    let format = chunk.metadata.get("format").and_then(Value::as_text);
+    let has_fence = ["```", "~~~"].iter().any(|fence| chunk.text.contains(fence));
+    format.is_some_and(|format| FENCED.contains(&format)) && !has_fence && code::is_code(&chunk.text)
+}
+
 fn divide(at_hit: usize, hit: &ScoredChunk) -> Vec<Candidate> {
     let chunk = &hit.chunk;
     let part = |span: Span| span.of(&chunk.text).unwrap_or_default();
@@ -77,7 +88,10 @@ fn divide(at_hit: usize, hit: &ScoredChunk) -> Vec<Candidate> {
         .chain(title)
         .flat_map(words::content)
         .collect();
-    let passages = passages(&chunk.text);
+    let passages = match is_inside_code(chunk) {
+        true => Vec::new(),
+        false => passages(&chunk.text),
+    };
     let mut before = "";
     let mut candidates = Vec::with_capacity(passages.len());
     for (at, passage) in passages.into_iter().enumerate() {

@@ -244,7 +244,8 @@ fn a_file_behind_a_link_is_read_by_the_name_of_the_link() {
     write(folder.path(), "blobs/5f3a", "# Rooibos\n\nIt is red.");
     let link = folder.path().join("rooibos.md");
     std::os::unix::fs::symlink("blobs/5f3a", &link).unwrap();
-    let kb = in_memory();
+    let kb = KnowledgeBase::in_memory().unwrap();
+    let kb = kb.with_embedder(HashingEmbedder::new(64)).unwrap();
     assert_eq!(kb.sync_folder(&link).unwrap().added, 1);
     let document = kb.document("rooibos.md").unwrap().unwrap();
     assert_eq!(document.metadata["format"], "markdown".into());

@@ -13,6 +13,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
 use ragtune_core::Cancel;
+use ragtune_core::testing::HashingEmbedder;
 use ragtune_core::text::{Document, Embedder, Embeddings, Query, Role};
 use ragtune_retrieve::{
     Error, FileOutcome, KnowledgeBase, Loaded, Loader, Mode, Retriever, SyncEvent, SyncOptions,

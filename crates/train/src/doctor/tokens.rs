@@ -33,26 +33,34 @@ pub(super) fn examine(inputs: &Inputs<'_>, diagnosis: &mut Diagnosis) {
         return;
     };
     embedding(inputs, vocabulary, diagnosis);
-    let mut look = |fault, holds: &dyn Fn(&[u32]) -> bool, what: String| {
+    // What goes on with a record that was cut begins in the middle of it.
+    let mut seen = BTreeSet::new();
+    let begins: Vec<bool> = inputs
+        .tokens
+        .iter()
+        .map(|(_, source)| seen.insert(*source))
+        .collect();
+    let mut look = |fault, holds: &dyn Fn(&[u32], bool) -> bool, what: String| {
         diagnosis.looks_for(&[fault]);
-        let found = inputs.tokens.iter().filter(|(ids, _)| holds(ids));
-        // A record that was cut into windows is named once.
-        let sources: BTreeSet<usize> = found.map(|(_, source)| *source).collect();
+        let found = inputs.tokens.iter().zip(&begins);
+        let found = found.filter(|((ids, _), begins)| holds(ids, **begins));
+        // A record that was cut is named once.
+        let sources: BTreeSet<usize> = found.map(|((_, source), _)| *source).collect();
         let origins: Vec<Origin> = sources.iter().map(|source| inputs.origin(*source)).collect();
         diagnosis.add(fault, &origins, what);
     };
     if let Some(start) = vocabulary.start {
-        let doubled = |ids: &[u32]| ids.windows(2).any(|pair| pair == [start, start]);
+        let doubled = |ids: &[u32], _| ids.windows(2).any(|pair| pair == [start, start]);
         look(Fault::DoubledStart, &doubled, format!("token {start}"));
         if vocabulary.start_expected {
-            let missing = |ids: &[u32]| ids.first().is_some_and(|first| *first != start);
+            let missing = |ids: &[u32], begins| begins && ids.first().is_some_and(|first| *first != start);
             look(Fault::MissingStart, &missing, format!("token {start}"));
         }
     }
     if let Some(context) = vocabulary.context {
         let longest = inputs.tokens.iter().map(|(ids, _)| ids.len()).max().unwrap_or(0);
         let what = format!("up to {longest} tokens where the model reads {context}");
-        look(Fault::LongerThanContext, &|ids| ids.len() > context, what);
+        look(Fault::LongerThanContext, &|ids, _| ids.len() > context, what);
     }
     if let Some(unknown) = vocabulary.unknown {
         unknown_tokens(inputs, unknown, diagnosis);

@@ -12,7 +12,7 @@ mod settings;
 mod texts;
 mod tokens;
 
-use ragtune_train::doctor::{Fault, Severity};
+use ragtune_train::doctor::{Fault, Inputs, Severity, examine};
 
 use run::{Plant, Run};
 
@@ -50,6 +50,23 @@ fn every_planted_fault_is_found_and_no_other() {
         assert!(diagnosis.looked_for.contains(fault), "{fault:?} is not listed");
         assert_eq!(diagnosis.is_healthy(), finding.severity == Severity::Note);
     }
+}
+
+#[test]
+fn the_rest_of_a_record_that_was_cut_needs_no_start_token() {
+    let run = Run::clean();
+    let mut rest = run.sequences[6].clone();
+    rest.ids.remove(0);
+    rest.trained.remove(0);
+    let sequences = [run.sequences[6].clone(), rest];
+    let found = |sources: [usize; 2]| {
+        let inputs = Inputs::default()
+            .with_sequences(&sequences, &sources, run.learns)
+            .with_vocabulary(run.vocabulary.clone());
+        examine(&inputs).found(Fault::MissingStart)
+    };
+    assert!(!found([6, 6]));
+    assert!(found([6, 7]), "a record of its own");
 }
 
 #[test]

@@ -37,6 +37,22 @@ const POINTERS: [&str; 17] = [
 /// Openings of a sentence that illustrates the one before it.
 const EXAMPLES: [&str; 4] = ["For example", "For instance", "In this case", "In other words"];
 
+/// What a sentence says that announces the one after it.
+const ANNOUNCEMENTS: [&str; 12] = [
+    "let’s",
+    "let's",
+    "we’ll",
+    "we'll",
+    "we will",
+    "following",
+    "as follows",
+    "below",
+    "here is",
+    "here are",
+    "here’s",
+    "here's",
+];
+
 /// A run of bytes of one passage that is quoted as it stands.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Quote {
@@ -74,12 +90,14 @@ pub(super) fn select(
             chosen.push(at);
         }
     }
-    // A neighbour that says more completes a sentence; one that points backwards needs the sentence before it.
+    // A neighbour that says more completes a sentence; one that points backwards needs the sentence before it, one that
+    // announces the one after it.
     let mut needed = Vec::new();
     for at in &chosen {
         let before = before(candidates, *at)
             .filter(|before| shares[*before] >= ADJACENT || points_back(&candidates[*at].text));
-        let after = after(candidates, *at).filter(|after| shares[*after] >= ADJACENT);
+        let after = after(candidates, *at)
+            .filter(|after| shares[*after] >= ADJACENT || announces(&candidates[*at].text));
         for neighbour in before.into_iter().chain(after) {
             if !chosen.contains(&neighbour) {
                 needed.push((neighbour, shares[*at]));
@@ -146,10 +164,85 @@ fn points_back(sentence: &str) -> bool {
     first.is_some_and(|word| POINTERS.contains(&word.to_lowercase().as_str()))
 }
 
+fn announces(sentence: &str) -> bool {
+    let sentence = sentence.to_lowercase();
+    ANNOUNCEMENTS
+        .iter()
+        .any(|announcement| sentence.contains(announcement))
+}
+
 /// Whether one span continues the other: they overlap, or only white space of one paragraph lies between.
 fn adjoins(text: &str, first: Span, second: Span) -> bool {
     match text.get(first.end..second.start) {
         Some(between) => between.trim().is_empty() && between.matches('\n').count() < 2,
         None => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::extractive::candidates::Candidates;
+    use ragtune_core::text::{Chunk, Document, ScoreKind};
+
+    /// What is quoted of a text whose best sentence, by far, begins so.
+    fn quoted(text: &str, best: &str) -> Vec<String> {
+        let hits = [ScoredChunk::new(
+            Chunk::whole(&Document::new("a.md", text)),
+            ScoreKind::Cosine,
+            0.9,
+        )];
+        let candidates = Candidates::of(&hits, &std::collections::BTreeSet::new(), 30).list;
+        let share = |candidate: &Candidate| f32::from(u8::from(candidate.text.starts_with(best)));
+        let shares: Vec<f32> = candidates.iter().map(share).collect();
+        assert!((shares.iter().sum::<f32>() - 1.0).abs() < 1e-6, "one is the best");
+        let axis = |at: usize| {
+            (0..candidates.len())
+                .map(|i| f32::from(u8::from(i == at)))
+                .collect()
+        };
+        let vectors: Vec<Vec<f32>> = (0..candidates.len()).map(axis).collect();
+        let quotes = select(
+            &hits,
+            &candidates,
+            &shares,
+            &vectors,
+            &ExtractiveOptions::default(),
+        );
+        quotes
+            .iter()
+            .map(|quote| quote.span.of(text).unwrap().to_owned())
+            .collect()
+    }
+
+    #[test]
+    fn a_sentence_comes_alone_where_it_is_whole() {
+        let text = "A lock guards a value. The value is reached through a guard. Guards are dropped.";
+        assert_eq!(
+            quoted(text, "The value"),
+            ["The value is reached through a guard."]
+        );
+    }
+
+    #[test]
+    fn what_points_back_brings_the_sentence_before_it() {
+        let text = "A lock guards a value. It opens when the guard is dropped. Nobody waits.";
+        assert_eq!(
+            quoted(text, "It opens"),
+            ["A lock guards a value. It opens when the guard is dropped."]
+        );
+    }
+
+    #[test]
+    fn what_announces_brings_the_sentence_after_it_with_its_list() {
+        let text = "Rules matter. First, let’s look at the rules of ownership. Keep these in mind:\n\n\
+            - Each value has an owner.\n- There is one owner.\n\nThat is all.";
+        assert_eq!(
+            quoted(text, "First"),
+            [
+                "First, let’s look at the rules of ownership. Keep these in mind:\n\n\
+                - Each value has an owner.\n- There is one owner."
+            ]
+        );
     }
 }

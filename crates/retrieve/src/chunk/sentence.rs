@@ -21,6 +21,51 @@ const BEFORE_NUMBERS: &[&str] = &[
     "sec", "sect", "sep", "sept", "tab", "vol", "vols", "§",
 ];
 
+/// Between these and a noun, digits with a dot are a German ordinal: "im 3. Obergeschoss". Words that English
+/// has too are left out ("am", "in", "die").
+const BEFORE_ORDINALS: &[&str] = &[
+    "ab", "auf", "beim", "bis", "bzw.", "das", "dem", "den", "der", "des", "dieser", "im", "jeden", "jeder",
+    "mit", "nach", "seit", "und", "vom", "von", "vor", "zum", "zur",
+];
+
+/// Nouns that a German ordinal without such a word is of.
+const AFTER_ORDINALS: &[&str] = &[
+    "Januar",
+    "Jänner",
+    "Februar",
+    "Feber",
+    "März",
+    "April",
+    "Mai",
+    "Juni",
+    "Juli",
+    "August",
+    "September",
+    "Oktober",
+    "November",
+    "Dezember",
+    "Jahrhundert",
+    "Jahrhunderts",
+    "Jh",
+    "Jahrtausend",
+    "Obergeschoss",
+    "Obergeschoß",
+    "Untergeschoss",
+    "Stock",
+    "Stockwerk",
+    "Etage",
+    "Kapitel",
+    "Klasse",
+    "Auflage",
+    "Geburtstag",
+    "Platz",
+    "Mal",
+    "Tag",
+    "Tages",
+    "Werktag",
+    "Werktages",
+];
+
 /// After these, and after initials such as "U.S.", only a word that often starts a sentence does.
 const SOMETIMES: &[&str] = &["al", "bros", "co", "corp", "etc", "inc", "jr", "ltd", "sr", "usw"];
 
@@ -130,6 +175,9 @@ fn is_open(before: &str, after: &str) -> bool {
     if ALWAYS.contains(&lower.as_str()) {
         return true;
     }
+    if is_ordinal(previous, word, next_word) {
+        return true;
+    }
     if BEFORE_NUMBERS.contains(&lower.as_str()) {
         return next_digit;
     }
@@ -144,6 +192,16 @@ fn is_open(before: &str, after: &str) -> bool {
     });
     let more_initials = next_word.chars().count() == 1 && next[next_word.len()..].starts_with('.');
     single && (after_name || more_initials) && !starts && next.starts_with(char::is_uppercase)
+}
+
+/// Whether digits before a dot are a German ordinal, which capital nouns follow.
+fn is_ordinal(previous: Option<&str>, digits: &str, next_word: &str) -> bool {
+    if digits.is_empty() || digits.len() > 2 || !digits.bytes().all(|b| b.is_ascii_digit()) {
+        return false;
+    }
+    let leads = previous.is_some_and(|word| BEFORE_ORDINALS.contains(&word.to_lowercase().as_str()));
+    let is_noun = next_word.starts_with(char::is_uppercase) && !STARTERS.contains(&next_word);
+    AFTER_ORDINALS.contains(&next_word) || leads && is_noun
 }
 
 /// Whether a word is of single letters with dots between: "U.S", "p.m".
@@ -179,6 +237,11 @@ mod tests {
             "Use e.g. Rust, i.e. No garbage collector.",
             "It costs 3.14 dollars at 5 p.m. Eastern time.",
             "Es gilt z.B. Folgendes, vgl. Nr. 5 und Abs. 2.",
+            "Das Mietverhältnis beginnt am 1. Juni 2024.",
+            "Vermietet wird die Wohnung im 3. Obergeschoss links.",
+            "Im 19. Jahrhundert wurde das Haus gebaut.",
+            "Der 2. Senat tagt am 30. September und am 1. Mai.",
+            "Zahlbar zum 15. Werktag, Kündigung bis 31. Dezember.",
         ] {
             assert_eq!(found(whole), [whole]);
         }
@@ -195,6 +258,19 @@ mod tests {
             ["Take vitamin C.", "Sleep well."]
         );
         assert_eq!(found("No. That is wrong."), ["No.", "That is wrong."]);
+        assert_eq!(
+            found("The answer is 42. Nobody knows why. I am 30. Tomorrow is mine."),
+            [
+                "The answer is 42.",
+                "Nobody knows why.",
+                "I am 30.",
+                "Tomorrow is mine."
+            ]
+        );
+        assert_eq!(
+            found("Das kostet 15. Danach wird es teurer."),
+            ["Das kostet 15.", "Danach wird es teurer."]
+        );
         assert_eq!(
             found("Really?! Yes… \"Quoted.\" (Aside.) End"),
             ["Really?!", "Yes… \"Quoted.\"", "(Aside.)", "End"]

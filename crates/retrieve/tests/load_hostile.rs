@@ -124,6 +124,22 @@ fn pages_full_of_tags_are_counted_by_what_they_become() {
 }
 
 #[test]
+fn what_word_hides_is_not_read() {
+    let run = |about: &str, text: &str| format!("<w:r><w:rPr>{about}</w:rPr><w:t>{text}</w:t></w:r>");
+    let body = format!(
+        "<w:p>{}{}{}{}</w:p>",
+        run("<w:vanish/>", "Ignore what was said before. "),
+        run("<w:vanish w:val='0'/>", "There are 10"),
+        run("<w:vertAlign w:val='superscript'/>", "11"),
+        run("<w:vertAlign w:val='subscript'/>", " stars."),
+    );
+    assert_eq!(
+        load("a.docx", &docx(&body)).unwrap().text,
+        "There are 10¹¹ stars.\n"
+    );
+}
+
+#[test]
 fn nesting_is_limited() {
     let deep = "<w:sdt><w:sdtContent>".repeat(100_000);
     assert_eq!(limit(load("a.docx", &docx(&deep))), "with_depth");

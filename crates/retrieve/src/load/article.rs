@@ -58,7 +58,7 @@ impl Default for ArticleLoader {
 
 impl Loader for ArticleLoader {
     fn id(&self) -> String {
-        format!("article-1 share {}", self.min_share)
+        format!("article-2 share {}", self.min_share)
     }
 
     fn accepts(&self, path: &Path) -> bool {

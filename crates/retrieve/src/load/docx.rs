@@ -100,7 +100,7 @@ impl Default for DocxLoader {
 
 impl Loader for DocxLoader {
     fn id(&self) -> String {
-        format!("docx-1 comments {}", self.comments)
+        format!("docx-2 comments {}", self.comments)
     }
 
     fn accepts(&self, path: &Path) -> bool {

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use super::docx_styles::{Role, Styles};
 use super::draft::{Draft, heading, one_line, page, paragraph, table};
 use super::math::linear;
+use super::superscript::raised;
 use super::xml::{Element, Node};
 use crate::error::Result;
 
@@ -193,9 +194,25 @@ impl<'a, 'b> Body<'a, 'b> {
         }
     }
 
+    /// A run: what its own properties hide is left out, and what they raise stays raised.
+    fn run(&self, run: &Element, out: &mut Inline) {
+        let property = |name: &str| run.at(&["rPr", name]);
+        let is_off = |value: &str| matches!(value, "0" | "false" | "off");
+        if property("vanish").is_some_and(|hidden| !hidden.attribute("val").is_some_and(is_off)) {
+            return;
+        }
+        let start = out.text.len();
+        self.inline(run, out);
+        if property("vertAlign").is_some_and(|align| align.attribute("val") == Some("superscript")) {
+            let raised = raised(&out.text[start..]);
+            out.text.replace_range(start.., &raised);
+        }
+    }
+
     fn inline_element(&self, child: &Element, out: &mut Inline) {
         let id = || child.attribute("id").unwrap_or_default().to_owned();
         match &*child.name {
+            "r" => self.run(child, out),
             "t" => out.text.push_str(&child.text()),
             "tab" | "ptab" => out.text.push(' '),
             "br" | "cr" => out.text.push('\n'),

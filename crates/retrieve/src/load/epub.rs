@@ -36,7 +36,7 @@ impl EpubLoader {
 
 impl Loader for EpubLoader {
     fn id(&self) -> String {
-        "epub-1".to_owned()
+        "epub-2".to_owned()
     }
 
     fn accepts(&self, path: &Path) -> bool {

@@ -39,7 +39,7 @@ impl FeedLoader {
 
 impl Loader for FeedLoader {
     fn id(&self) -> String {
-        "feed-1".to_owned()
+        "feed-2".to_owned()
     }
 
     fn accepts(&self, path: &Path) -> bool {

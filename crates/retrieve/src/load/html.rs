@@ -66,7 +66,7 @@ impl HtmlLoader {
 
 impl Loader for HtmlLoader {
     fn id(&self) -> String {
-        "html-1".to_owned()
+        "html-2".to_owned()
     }
 
     fn accepts(&self, path: &Path) -> bool {
@@ -301,9 +301,21 @@ mod tests {
     }
 
     #[test]
+    fn raised_numbers_stay_raised() {
+        assert_eq!(
+            load("<p>10<sup>11</sup> stars, 5 m<sup>&minus;2</sup>, the 1<sup>st</sup>, noted<sup><a href=#n>3</a></sup>, H<sub>2</sub>O</p>").text,
+            "10¹¹ stars, 5 m⁻², the 1st, noted³, H2O\n"
+        );
+    }
+
+    #[test]
     fn boilerplate_goes_unless_nothing_else_is_there() {
         assert_eq!(
             load("<nav>Menu</nav><p>Text</p><div hidden>no</div><div aria-hidden=true>no</div>").text,
+            "Text\n"
+        );
+        assert_eq!(
+            load("<p>Text<b style='Display : none !important'>no</b></p><p style='color:red;visibility:hidden'>no</p>").text,
             "Text\n"
         );
         assert_eq!(load("<nav>Only a menu</nav>").text, "Only a menu\n");

@@ -4,6 +4,8 @@ use std::collections::HashSet;
 
 use dom_query::{Document, NodeId, NodeRef};
 
+use super::superscript::raised;
+
 /// Content of these is never text.
 const SILENT: [&str; 19] = [
     "audio",
@@ -71,6 +73,18 @@ pub(super) fn render(page: &Document) -> String {
         .unwrap_or_else(|| whole(root, true))
 }
 
+/// Whether an element's own style says that it is not shown.
+fn hides(style: &str) -> bool {
+    let style: String = style.chars().filter(|c| !c.is_whitespace()).collect();
+    let style = style.to_ascii_lowercase();
+    style.split(';').any(|rule| {
+        matches!(
+            rule.trim_end_matches("!important"),
+            "display:none" | "visibility:hidden"
+        )
+    })
+}
+
 /// A step of the walk.
 enum Step<'a> {
     Enter(NodeRef<'a>),
@@ -97,6 +111,8 @@ struct Renderer {
     code: String,
     /// Where the text ended after the last opening mark of inline code.
     mark_end: Option<usize>,
+    /// Depth of `sup` elements.
+    raised: usize,
     /// Cells that are open: their content stays on one line.
     cells: usize,
     cell: String,
@@ -120,6 +136,7 @@ impl Renderer {
             preformatted: 0,
             code: String::new(),
             mark_end: None,
+            raised: 0,
             cells: 0,
             cell: String::new(),
             row: Vec::new(),
@@ -136,6 +153,7 @@ impl Renderer {
         let mut tables: Vec<bool> = Vec::new();
         while let Some(step) = steps.pop() {
             match step {
+                Step::Enter(node) if node.is_text() && self.raised > 0 => self.text(&raised(&node.text())),
                 Step::Enter(node) if node.is_text() => self.text(&node.text()),
                 Step::Enter(node) => {
                     let name = node.node_name().map(|name| name.to_string()).unwrap_or_default();
@@ -174,6 +192,7 @@ impl Renderer {
         if SILENT.contains(&name)
             || node.has_attr("hidden")
             || node.attr("aria-hidden").is_some_and(|value| &*value == "true")
+            || node.attr("style").is_some_and(|style| hides(&style))
         {
             return true;
         }
@@ -237,6 +256,7 @@ impl Renderer {
                     self.code = format!("{}\n", language(node));
                 }
             }
+            "sup" => self.raised += 1,
             "code" | "kbd" | "samp" if self.preformatted == 0 => self.inline_mark(true),
             "br" if self.preformatted > 0 => self.code.push('\n'),
             "br" => self.block(1),
@@ -287,6 +307,7 @@ impl Renderer {
                     self.fence();
                 }
             }
+            "sup" => self.raised = self.raised.saturating_sub(1),
             "code" | "kbd" | "samp" if self.preformatted == 0 => self.inline_mark(false),
             "td" | "th" if !layout => {
                 self.cells = self.cells.saturating_sub(1);

@@ -67,6 +67,7 @@ mod rows;
 mod sniff;
 #[cfg(feature = "office")]
 mod spreadsheet;
+mod superscript;
 mod text;
 #[cfg(feature = "office")]
 mod xls;

@@ -49,7 +49,7 @@ impl Default for NotebookLoader {
 
 impl Loader for NotebookLoader {
     fn id(&self) -> String {
-        format!("notebook-1 outputs {}", self.outputs)
+        format!("notebook-2 outputs {}", self.outputs)
     }
 
     fn accepts(&self, path: &Path) -> bool {

@@ -12,6 +12,7 @@ use super::loader::{Loaded, Loader};
 use super::math::linear;
 use super::package::{main_part, properties, relations};
 use super::sniff::Kind;
+use super::superscript::raised;
 use super::text::has_extension;
 use super::xml::{Element, Pull, tree};
 use crate::error::Result;
@@ -142,7 +143,7 @@ impl Default for PptxLoader {
 
 impl Loader for PptxLoader {
     fn id(&self) -> String {
-        format!("pptx-1 notes {} hidden {}", self.notes, self.hidden)
+        format!("pptx-2 notes {} hidden {}", self.notes, self.hidden)
     }
 
     fn accepts(&self, path: &Path) -> bool {
@@ -355,11 +356,25 @@ fn text_of(element: &Element) -> String {
     lines.join("\n")
 }
 
+/// Whether a run stands above the line, by a share of its height.
+fn is_raised(run: &Element) -> bool {
+    let baseline = run
+        .child("rPr")
+        .and_then(|properties| properties.attribute("baseline"));
+    baseline.is_some_and(|share| !share.starts_with('-') && !share.trim_matches(['0', '%']).is_empty())
+}
+
 fn paragraph_text(paragraph: &Element) -> String {
     let mut text = String::new();
     for element in paragraph.elements() {
         match &*element.name {
-            "r" | "fld" => text.push_str(&element.child("t").map(Element::text).unwrap_or_default()),
+            "r" | "fld" => {
+                let run = element.child("t").map(Element::text).unwrap_or_default();
+                match is_raised(element) {
+                    true => text.push_str(&raised(&run)),
+                    false => text.push_str(&run),
+                }
+            }
             "br" => text.push('\n'),
             "m" | "AlternateContent" => {
                 if let Some(equation) = element.find("oMath") {

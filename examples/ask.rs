@@ -136,6 +136,7 @@ fn ask(args: &Args) -> Outcome {
         None => None,
     };
     let base = open(args, &folder)?;
+    is_of(&base, &folder)?;
     match sync(&base, &folder) {
         Ok(report) => {
             for line in sync_report::lines(&report, args.all_skipped) {
@@ -205,7 +206,32 @@ fn open(args: &Args, folder: &Path) -> Result<KnowledgeBase, Box<dyn std::error:
         KnowledgeBase::open(store)?
     };
     let search = SearchOptions::default().with_mode(args.mode.into());
-    Ok(base.with_embedder(args.embedder.load()?)?.with_search(search))
+    let base = base.with_embedder(args.embedder.load()?).map_err(other_encoder)?;
+    Ok(base.with_search(search))
+}
+
+/// What to do about an index of another encoder, in this program's words.
+fn other_encoder(error: ragtune::retrieve::Error) -> Box<dyn std::error::Error> {
+    match error {
+        ragtune::retrieve::Error::EmbedderMismatch { .. } => {
+            "the index was built with another encoder: name that one by --embedder, or another --store".into()
+        }
+        error => error.into(),
+    }
+}
+
+/// Refuses an index of another folder, whose documents would be answered from as well.
+fn is_of(base: &KnowledgeBase, folder: &Path) -> Outcome {
+    let here = folder.canonicalize().ok();
+    let is_other = |there: &String| Path::new(there).canonicalize().ok() != here;
+    match base.folders()?.into_iter().find(is_other) {
+        Some(other) if here.is_some() => Err(format!(
+            "the index is of {}, and an index is kept for one folder: name another --store",
+            output::on_one_line(&other)
+        )
+        .into()),
+        _ => Ok(()),
+    }
 }
 
 /// One folder of the user's cache for each folder of documents and encoder.
@@ -252,7 +278,16 @@ fn as_json(answer: &Answer) -> Value {
     let citations: Vec<Value> = answer
         .citations
         .iter()
-        .map(|c| json!({"path": c.document_id, "start": c.span.start, "end": c.span.end, "text": c.text}))
+        .map(|c| {
+            json!({
+                "source": c.source,
+                "path": c.document_id,
+                "place": c.locator,
+                "start": c.span.start,
+                "end": c.span.end,
+                "text": c.text,
+            })
+        })
         .collect();
     let sources: Vec<Value> = answer
         .sources
@@ -260,7 +295,9 @@ fn as_json(answer: &Answer) -> Value {
         .map(|source| {
             let chunk = &source.chunk.chunk;
             json!({
+                "source": source.number,
                 "path": chunk.document_id,
+                "place": chunk.locator,
                 "start": chunk.span.start,
                 "end": chunk.span.end,
                 "scores": source.chunk.scores,

@@ -137,7 +137,8 @@ fn read(file: Option<&Path>) -> Result<Vec<String>, Box<dyn std::error::Error>> 
     };
     let mut texts = Vec::new();
     for (number, line) in reader.lines().enumerate() {
-        texts.push(line.map_err(|error| format!("line {}: {error}", number + 1))?);
+        let name = file.unwrap_or(Path::new("-")).display();
+        texts.push(line.map_err(|error| format!("{name}, line {}: {error}", number + 1))?);
     }
     Ok(texts)
 }

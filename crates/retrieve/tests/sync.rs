@@ -283,6 +283,8 @@ fn two_folders_and_added_documents_leave_each_other_alone() {
     kb.sync_folder_with(two.path(), &SyncOptions::default().with_name("second"))
         .unwrap();
     assert_eq!(kb.document_ids().unwrap().len(), 7);
+    let first = one.path().canonicalize().unwrap().to_str().unwrap().to_owned();
+    assert_eq!(kb.folders().unwrap(), [first, "second".to_owned()]);
     let text = |id: &str| kb.document(id).unwrap().unwrap().text;
     assert_eq!(text("second/coffee.txt"), "Coffee of the second folder.");
     assert_eq!(text("coffee.txt"), "Coffee is roasted.");

@@ -73,7 +73,10 @@ impl fmt::Display for Source {
             (Some(line), ..) => write!(f, ":{line}"),
             (None, Some(page), _) => write!(f, ", page {page}"),
             (None, None, Some(part)) => write!(f, ", {}", OneLine(part)),
-            (None, None, None) => Ok(()),
+            (None, None, None) => match locator.headings.last() {
+                Some(heading) => write!(f, ", {}", OneLine(heading)),
+                None => Ok(()),
+            },
         }
     }
 }
@@ -107,6 +110,11 @@ mod tests {
             ..Locator::default()
         };
         assert_eq!(shown(part), "[1] tea.pdf, slide 2\\n");
+        let headings = Locator {
+            headings: vec!["Terms".to_owned(), "Notice".to_owned()],
+            ..Locator::default()
+        };
+        assert_eq!(shown(headings), "[1] tea.pdf, Notice");
     }
 
     #[test]

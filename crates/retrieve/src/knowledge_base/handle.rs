@@ -352,6 +352,17 @@ impl KnowledgeBase {
         self.base.store.read(|connection| documents::ids(connection))
     }
 
+    /// The folders, or single files, that stored documents were synced from, in the order of their names: the absolute path,
+    /// or the name that [`SyncOptions::with_name`] gave.
+    ///
+    /// A search goes over all of them; a base for each folder keeps them apart.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub fn folders(&self) -> Result<Vec<String>> {
+        self.base.store.read(|connection| documents::folders(connection))
+    }
+
     /// Numbers that describe the base.
     ///
     /// # Errors

@@ -219,6 +219,13 @@ pub(crate) fn ids(connection: &Connection) -> Result<Vec<String>> {
     statement.query_map([], |row| row.get(0))?.collect()
 }
 
+/// The folders that documents are of.
+pub(crate) fn folders(connection: &Connection) -> Result<Vec<String>> {
+    let sql = "SELECT DISTINCT folder FROM documents WHERE folder IS NOT NULL ORDER BY folder";
+    let mut statement = connection.prepare_cached(sql)?;
+    statement.query_map([], |row| row.get(0))?.collect()
+}
+
 /// A column that holds JSON.
 pub(super) fn parse<T: serde::de::DeserializeOwned>(row: &Row<'_>, column: usize) -> Result<T> {
     let json = row.get_ref(column)?;

@@ -285,7 +285,7 @@ fn store_error(path: &Path, error: rusqlite::Error) -> Error {
 /// Whether a value that was read is not of the kind that this library writes.
 fn is_wrong_content(error: &rusqlite::Error) -> bool {
     use rusqlite::Error::{
-        FromSqlConversionFailure, IntegralValueOutOfRange, InvalidColumnType, QueryReturnedNoRows,
+        FromSqlConversionFailure, IntegralValueOutOfRange, InvalidColumnType, QueryReturnedNoRows, Utf8Error,
     };
     matches!(
         error,
@@ -293,6 +293,7 @@ fn is_wrong_content(error: &rusqlite::Error) -> bool {
             | IntegralValueOutOfRange(..)
             | InvalidColumnType(..)
             | QueryReturnedNoRows
+            | Utf8Error(..)
     )
 }
 

@@ -317,6 +317,24 @@ fn data_set(args: &Args) -> Result<Subject, Box<dyn std::error::Error>> {
         data.documents.len(),
         data.queries.len()
     );
+    let there: BTreeSet<&str> = data
+        .documents
+        .iter()
+        .map(|document| document.id.as_str())
+        .collect();
+    let judged = data.qrels.values().flatten();
+    let judged: BTreeSet<&str> = judged
+        .filter(|(_, grade)| **grade > 0)
+        .map(|(id, _)| id.as_str())
+        .collect();
+    let missing: Vec<&str> = judged.difference(&there).copied().collect();
+    if let Some(first) = missing.first() {
+        output::note!(
+            "{} documents that are judged relevant are not in corpus.jsonl, {} the first; they count as not found",
+            missing.len(),
+            output::on_one_line(first)
+        );
+    }
     if data.documents.is_empty() || data.queries.is_empty() {
         return Err(format!("{}: needs documents and judged queries", args.dir.display()).into());
     }

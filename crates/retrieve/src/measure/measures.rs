@@ -71,7 +71,8 @@ impl Measure {
                 let precisions = (1u32..)
                     .zip(ranks)
                     .map(|(found, rank)| f64::from(found) / rank as f64);
-                precisions.sum::<f64>() / relevant as f64
+                // `sum` makes -0 of nothing.
+                precisions.fold(0.0, |sum, precision| sum + precision) / relevant as f64
             }
             Self::Mrr(k) => gains
                 .iter()
@@ -201,7 +202,7 @@ fn discounted(gains: &[i32], k: usize) -> f64 {
     let gains = gains.iter().take(k).enumerate();
     gains
         .map(|(i, &gain)| f64::from(gain.max(0)) / ((i + 2) as f64).log2())
-        .sum()
+        .fold(0.0, |sum, gain| sum + gain)
 }
 
 #[cfg(test)]
@@ -235,6 +236,9 @@ mod tests {
             Measure::RPrecision,
         ] {
             assert_eq!(measure.of(vec![("a".to_owned(), 1.0)], &none), 0.0, "{measure}");
+            let one = Judgements::from([("a".to_owned(), 1)]);
+            let of_nothing = measure.of(Vec::new(), &one);
+            assert!(of_nothing == 0.0 && of_nothing.is_sign_positive(), "{measure}");
         }
     }
 

@@ -25,7 +25,7 @@ pub struct ReaderArgs {
     #[arg(long, value_name = "FILE", requires = "reader")]
     pub calibrate: Option<PathBuf>,
     /// Share of the reader's answers that may be wrong, for --calibrate
-    #[arg(long, value_name = "SHARE", default_value_t = 0.2, value_parser = number::share)]
+    #[arg(long, value_name = "SHARE", default_value_t = 0.2, value_parser = number::share, requires = "calibrate")]
     pub max_error: f64,
     /// Token F1 from which on an answer is right, for --calibrate; 1 is exact match
     #[arg(long, value_name = "F1", default_value_t = 1.0, value_parser = number::share)]

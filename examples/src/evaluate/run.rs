@@ -164,6 +164,17 @@ fn questions(args: &Args) -> Result<AnswerSet, Box<dyn Error>> {
                     .to_owned()
             }
         };
+        let is_answerable =
+            |other: &&AnswerQuestion| other.answerable && other.question.trim() == question.trim();
+        if let Some(other) = set.questions().iter().find(is_answerable) {
+            return Err(format!(
+                "{}, line {number}: \"{}\" is question {} of the set, which has an answer; take it out of one of the two",
+                file.display(),
+                output::on_one_line(&question),
+                other.id
+            )
+            .into());
+        }
         more.push(AnswerQuestion::unanswerable(
             format!("unanswerable-{number}"),
             question,

@@ -117,7 +117,7 @@ impl Tally<'_> {
         let reason = if parts.looks_up {
             "no answerable question has a right source in the set"
         } else {
-            "the system looks nothing up"
+            self.looks_nothing_up()
         };
         for measure in parts.source_measures {
             self.mean(&measure.to_string(), |_| true, reason)?;
@@ -137,11 +137,23 @@ impl Tally<'_> {
         self.mean(name::CITATION_VALID, |_| true, nothing)
     }
 
+    /// Whether no question got as far as an answer or an abstention, so that nothing is known of what the system does.
+    fn broke(&self) -> bool {
+        self.records.iter().all(Record::is_failed)
+    }
+
+    fn looks_nothing_up(&self) -> &'static str {
+        match self.broke() {
+            true => BROKE,
+            false => "the system looks nothing up",
+        }
+    }
+
     fn support(&mut self, parts: &Parts<'_>) -> Result<()> {
         let nothing = if parts.looks_up {
             "no answer has a sentence"
         } else {
-            "the system looks nothing up"
+            self.looks_nothing_up()
         };
         self.mean(name::SUPPORT_LEXICAL, |_| true, nothing)?;
         let reason = if parts.has_encoder {
@@ -176,7 +188,10 @@ impl Tally<'_> {
         self.over(name::FAILED, share(Record::is_failed), "")?;
 
         let confident = self.records.iter().any(|record| record.confidence.is_some());
-        let unsure = "the system tells no confidence";
+        let unsure = match self.broke() {
+            true => BROKE,
+            false => "the system tells no confidence",
+        };
         let mut points = Vec::new();
         let answers = self.losses(parts.risk);
         if !confident {
@@ -194,7 +209,7 @@ impl Tally<'_> {
             self.is_measured(name::AURC, interval, answers.len());
         }
 
-        let answerable = self.records.iter().filter_map(|record| {
+        let answerable = self.records.iter().filter(|_| confident).filter_map(|record| {
             // A question on which the system broke is on the wrong side.
             let worst = if record.answerable {
                 f64::NEG_INFINITY

@@ -160,6 +160,15 @@ fn a_failure_counts_as_wrong_and_is_shown() {
     );
     assert_eq!(evaluation.get(name::SIMILARITY).unwrap().value, 0.0);
     assert!(evaluation.why_absent(name::LATENCY_P50).is_some());
+    for absent in [
+        name::AUROC_ANSWERABLE,
+        name::AURC,
+        "recall@1",
+        name::CITATION_RECALL,
+    ] {
+        let why = evaluation.why_absent(absent).unwrap();
+        assert!(why.contains("broke on every question"), "{absent}: {why}");
+    }
     assert!(evaluation.page().to_html().contains("on 3 it broke"));
 }
 

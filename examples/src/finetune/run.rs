@@ -88,6 +88,9 @@ pub fn run<O: Objective>(args: &Args, prepared: Prepared<O>) -> Result<Ended, Bo
     } = prepared;
     let data = sources.numbers([&train.report, &valid.report, &test.report]);
     let (train, valid, test) = (train.examples, valid.examples, test.examples);
+    if !args.plan {
+        holds_nothing_else(&args.out)?;
+    }
     let spent = Spent::begin(&args.out, args.resume);
     let record = record::start(args);
     let searched = match args.search {
@@ -268,6 +271,24 @@ pub fn is_adapter(tuning: &Tuning) -> bool {
 /// The model that is tuned, by its name on the hub where it is from there.
 fn base_model(args: &Args) -> String {
     args.model.strip_prefix("hub:").unwrap_or(&args.model).to_owned()
+}
+
+/// Refuses a folder with files of others, which a run could write over.
+fn holds_nothing_else(out: &Path) -> Outcome {
+    if out.is_file() {
+        return Err(format!("{} is a file; --out is a folder", out.display()).into());
+    }
+    let is_empty = !out.is_dir() || out.read_dir()?.next().is_none();
+    // A run leaves one of these before anything else.
+    let is_run = ["spent.json", "state", "search", "model", "adapter"];
+    match is_empty || is_run.iter().any(|name| out.join(name).exists()) {
+        true => Ok(()),
+        false => Err(format!(
+            "{} holds something else than a fine-tuning; name another --out",
+            out.display()
+        )
+        .into()),
+    }
 }
 
 /// How the folder of the run stands to what is asked for; whether the run was finished before. `goes_on` is what the command

@@ -65,6 +65,27 @@ fn a_label_that_training_does_not_know_is_refused() {
 }
 
 #[test]
+fn a_folder_of_others_is_not_written_into() {
+    let folder = tempfile::tempdir().unwrap();
+    let files = data::write("sft", folder.path());
+    let mine = folder.path().join("mine");
+    fs::create_dir(&mine).unwrap();
+    fs::write(mine.join("run.json"), "mine").unwrap();
+    let ended = finetune(&line![
+        "--model",
+        model_of("sft").display(),
+        "--task sft --data",
+        files.train.display(),
+        "--out",
+        mine.display(),
+        "--steps 1 --force",
+    ]);
+    ended.refused(&["mine", "something else than a fine-tuning", "--out"]);
+    assert_eq!(fs::read_to_string(mine.join("run.json")).unwrap(), "mine");
+    assert_eq!(mine.read_dir().unwrap().count(), 1);
+}
+
+#[test]
 fn command_lines_that_are_no_run_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let files = data::write("sft", folder.path());

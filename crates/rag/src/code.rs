@@ -6,11 +6,31 @@ const PROSE: f32 = 0.7;
 /// What lines of code contain and sentences outside of backticks seldom do.
 const MARKS: [&str; 8] = ["::", "->", "=>", " = ", "==", "()", "!(", "|| "];
 
+/// How lines of comments begin, in most languages.
+const COMMENTS: [&str; 6] = ["//", "/*", "* ", "# ", "--", ";;"];
+
 /// Whether a text is code for the greater part: at least half of its lines.
 pub(crate) fn is_code(text: &str) -> bool {
     let lines = || text.lines().map(str::trim).filter(|line| !line.is_empty());
     let code = lines().filter(|line| is_code_line(line)).count();
     code > 0 && 2 * code >= lines().count()
+}
+
+/// What the comments of source code say, and its documentation strings; `None` where there are none.
+pub(crate) fn comments(code: &str) -> Option<String> {
+    let said = code.lines().filter_map(|line| {
+        let line = line.trim();
+        let is_string = ["\"\"\"", "'''"].iter().any(|quotes| line.starts_with(quotes));
+        let is_comment = is_string || COMMENTS.iter().any(|mark| line.starts_with(mark));
+        let said = match line.split_once(" // ").or_else(|| line.split_once("  # ")) {
+            _ if is_comment => line.trim_matches(['/', '!', '*', '#', '-', '"', '\'', ' ']),
+            Some((_, said)) => said.trim(),
+            None => "",
+        };
+        (!said.is_empty()).then_some(said)
+    });
+    let said: Vec<&str> = said.collect();
+    (!said.is_empty()).then(|| said.join(" "))
 }
 
 fn is_code_line(line: &str) -> bool {
@@ -56,6 +76,20 @@ fn share_of_words(line: &str) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn comments_are_what_code_says() {
+        let said = |code| comments(code).unwrap_or_default();
+        assert_eq!(
+            said("/// Heats the pot.\n/// Fails if it is open.\nfn heat() { // slowly\n    x();\n}"),
+            "Heats the pot. Fails if it is open. slowly"
+        );
+        assert_eq!(
+            said("\"\"\"Brews.\"\"\"\ndef brew():\n    return 16  # the ratio"),
+            "Brews. the ratio"
+        );
+        assert_eq!(comments("let a = \"http://b\";"), None);
+    }
 
     #[test]
     fn code_is_told_from_prose() {

@@ -11,6 +11,9 @@ const MAX_TAIL_BYTES: usize = 1_200;
 /// Lines of the same paragraph that a sentence may bring along.
 const MAX_TAIL_LINES: usize = 6;
 
+/// Lines of source code that are one passage at most.
+const MAX_CODE_LINES: usize = 8;
+
 /// Lengths of lines, in bytes, that an editor may have wrapped; a shorter or longer one ends on purpose.
 const WRAPPED_BYTES: std::ops::RangeInclusive<usize> = 50..=120;
 
@@ -32,6 +35,8 @@ pub(crate) struct Passage {
 enum Kind {
     Paragraph,
     Item,
+    /// A row of a table.
+    Row,
     Code,
     Heading,
     /// Markup and link definitions: nothing to quote.
@@ -46,8 +51,8 @@ struct Block {
     content: Span,
 }
 
-/// The sentences of a text in order. Headings, code and markup are no sentences; a sentence that ends with a colon
-/// takes the code block or list that follows along.
+/// The sentences of a text in order. Headings, code and markup are no sentences, and a row of a table is one, whatever its
+/// cells hold; a sentence that ends with a colon takes the code block or list that follows along.
 pub(crate) fn passages(text: &str) -> Vec<Passage> {
     let blocks = blocks(text);
     let mut passages: Vec<Passage> = Vec::new();
@@ -55,6 +60,16 @@ pub(crate) fn passages(text: &str) -> Vec<Passage> {
     for (at, block) in blocks.iter().enumerate() {
         match block.kind {
             Kind::Heading => heading = Some(block.content),
+            Kind::Row => {
+                if has_words(text, block.content) {
+                    passages.push(Passage {
+                        span: block.content,
+                        block: at,
+                        heading,
+                        tail: None,
+                    });
+                }
+            }
             Kind::Paragraph | Kind::Item => {
                 let first = passages.len();
                 let runs = runs(text, block.content);
@@ -62,10 +77,7 @@ pub(crate) fn passages(text: &str) -> Vec<Passage> {
                     let content = run.of(text).unwrap_or_default();
                     for sentence in sentences(content) {
                         let span = trimmed(text, sentence.shifted(run.start));
-                        if span
-                            .of(text)
-                            .is_some_and(|s| s.chars().any(char::is_alphanumeric))
-                        {
+                        if has_words(text, span) {
                             passages.push(Passage {
                                 span,
                                 block: at,
@@ -89,6 +101,40 @@ pub(crate) fn passages(text: &str) -> Vec<Passage> {
         }
     }
     passages
+}
+
+/// The passages of source code: whole lines between empty ones, a few together.
+pub(crate) fn code_passages(text: &str) -> Vec<Passage> {
+    let mut passages: Vec<Passage> = Vec::new();
+    let (mut start, mut block, mut lines) = (0, 0, 0);
+    for line in text.split_inclusive('\n') {
+        let span = trimmed(text, Span::new(start, start + line.len()));
+        start += line.len();
+        if span.is_empty() {
+            (block, lines) = (block + 1, 0);
+            continue;
+        }
+        match passages.last_mut() {
+            Some(last) if (1..MAX_CODE_LINES).contains(&lines) => last.span.end = span.end,
+            _ => {
+                lines = 0;
+                passages.push(Passage {
+                    span,
+                    block,
+                    heading: None,
+                    tail: None,
+                });
+            }
+        }
+        lines += 1;
+    }
+    passages.retain(|passage| has_words(text, passage.span));
+    passages
+}
+
+fn has_words(text: &str, span: Span) -> bool {
+    span.of(text)
+        .is_some_and(|part| part.contains(char::is_alphanumeric))
 }
 
 /// A paragraph divided where a line ends on purpose: it is shorter or longer than a wrapped one, and the next starts
@@ -210,7 +256,7 @@ fn blocks(text: &str) -> Vec<Block> {
             ));
             open = true;
         } else if inner.starts_with('|') {
-            blocks.push(block(Kind::Paragraph, span, content));
+            blocks.push(block(Kind::Row, span, content));
             open = false;
         } else if open && let Some(last) = blocks.last_mut() {
             last.span.end = span.end;
@@ -347,6 +393,38 @@ mod tests {
                 "b",
             ]
         );
+    }
+
+    #[test]
+    fn source_code_is_quoted_in_whole_lines() {
+        let code = "/// Boils. Returns an error\n/// when the lid is open.\nfn boil() {\n    say(\"Hot. Careful!\");\n}\n\n}\n\n  x();\n";
+        let quoted = |text: &'static str| {
+            let passages = code_passages(text);
+            passages
+                .iter()
+                .map(|p| p.span.of(text).unwrap())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(quoted(code), [code.split("\n\n").next().unwrap(), "x();"]);
+        assert_eq!(
+            quoted("a\nb\nc\nd\ne\nf\ng\nh\ni\n"),
+            ["a\nb\nc\nd\ne\nf\ng\nh", "i"]
+        );
+        assert_eq!(quoted("\n}\n"), Vec::<&str>::new());
+    }
+
+    #[test]
+    fn rows_of_tables_are_whole() {
+        let table = "| name | note |\n|---|---|\n| W 42 | While stocks last. Ask Mr. Kim. |\n| W 43 |";
+        assert_eq!(
+            quoted(table),
+            [
+                "| name | note |",
+                "| W 42 | While stocks last. Ask Mr. Kim. |",
+                "| W 43 |"
+            ]
+        );
+        assert_eq!(quoted("| « |\n"), Vec::<&str>::new());
     }
 
     #[test]

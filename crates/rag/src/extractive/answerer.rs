@@ -91,17 +91,21 @@ impl ExtractiveAnswerer {
         calls.extend(measured.calls);
         let mut events: Vec<_> = calls.into_iter().map(AnswerEvent::Call).collect();
 
-        let strength = evidence::strength(&measured.measures);
+        let shares = evidence::shares(&measured.measures);
+        let quotes = selection::select(hits, &candidates.list, &shares, &measured.vectors, &self.options);
+        // Without sentences, and where all of them ask, there is no answer, however near they are.
+        let strength = match quotes.is_empty() {
+            true => 0.0,
+            false => evidence::strength(&measured.measures),
+        };
         events.push(AnswerEvent::Confidence(strength));
-        if strength < self.options.min_evidence || candidates.list.is_empty() {
+        if strength < self.options.min_evidence || quotes.is_empty() {
             events.push(AnswerEvent::Abstain(Abstention::WeakEvidence {
                 best: strength,
                 min: self.options.min_evidence,
             }));
             return Ok(events);
         }
-        let shares = evidence::shares(&measured.measures);
-        let quotes = selection::select(hits, &candidates.list, &shares, &measured.vectors, &self.options);
         let mut written = 0;
         for quote in quotes {
             let chunk = &hits[quote.hit].chunk;

@@ -162,20 +162,20 @@ pub(super) fn measure(
     let list = &candidates.list;
     let texts: Vec<&str> = list
         .iter()
-        .flat_map(|candidate| [candidate.text.as_str(), candidate.in_context.as_str()])
+        .flat_map(|candidate| [candidate.said.as_str(), candidate.in_context.as_str()])
         .collect();
     let (vectors, call) = embed(embedder, &texts, Role::Document)?;
     let related = |vector: &[f32]| ((cosine(asked, vector) - strangers) / (1.0 - strangers)).max(0.0);
     let measure = |(candidate, vectors): (&Candidate, &[Vec<f32>])| {
         let with_heading: BTreeSet<_> = candidate.stems.union(&candidate.heading_stems).cloned().collect();
-        let words = words::content(&candidate.text).len();
+        let words = words::content(&candidate.said).len();
         Measures {
             sentence: vectors.first().map_or(0.0, |vector| related(vector)),
             in_context: vectors.last().map_or(0.0, |vector| related(vector)),
             words: candidates.rarity.coverage(stems, &candidate.stems),
             words_in_context: candidates.rarity.coverage(stems, &with_heading),
             rank: by_rank(candidate.hit),
-            asks: f32::from(u8::from(candidate.text.ends_with(['?', '？']))),
+            asks: f32::from(u8::from(candidate.asks())),
             length: ((1 + words.min(MANY_WORDS)) as f32).ln() / ((1 + MANY_WORDS) as f32).ln(),
         }
     };

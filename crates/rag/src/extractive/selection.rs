@@ -86,7 +86,9 @@ pub(super) fn select(
                 candidates[*other].stems == candidates[at].stems && !candidates[at].stems.is_empty();
             same_words || cosine(&vectors[*other], &vectors[at]) >= SAME
         });
-        if !repeats {
+        // A question of the text is no answer; with the sentence behind it, it can be.
+        let is_bare_question = candidates[at].asks() && reply(candidates, at).is_none();
+        if !repeats && !is_bare_question {
             chosen.push(at);
         }
     }
@@ -97,7 +99,8 @@ pub(super) fn select(
         let before = before(candidates, *at)
             .filter(|before| shares[*before] >= ADJACENT || points_back(&candidates[*at].text));
         let after = after(candidates, *at)
-            .filter(|after| shares[*after] >= ADJACENT || announces(&candidates[*at].text));
+            .filter(|after| shares[*after] >= ADJACENT || announces(&candidates[*at].text))
+            .or_else(|| candidates[*at].asks().then(|| reply(candidates, *at)).flatten());
         for neighbour in before.into_iter().chain(after) {
             if !chosen.contains(&neighbour) {
                 needed.push((neighbour, shares[*at]));
@@ -152,6 +155,13 @@ fn before(candidates: &[Candidate], at: usize) -> Option<usize> {
 fn after(candidates: &[Candidate], at: usize) -> Option<usize> {
     let after = at + 1;
     (after < candidates.len() && before(candidates, after) == Some(at)).then_some(after)
+}
+
+/// The sentence that follows a question, in its paragraph or the next.
+fn reply(candidates: &[Candidate], question: usize) -> Option<usize> {
+    let (asked, reply) = (&candidates[question], candidates.get(question + 1)?);
+    let follows = reply.hit == asked.hit && reply.at == asked.at + 1;
+    (follows && !reply.asks()).then_some(question + 1)
 }
 
 fn points_back(sentence: &str) -> bool {
@@ -231,6 +241,21 @@ mod tests {
             quoted(text, "It opens"),
             ["A lock guards a value. It opens when the guard is dropped."]
         );
+    }
+
+    #[test]
+    fn a_question_of_the_text_brings_its_answer_or_is_left_out() {
+        let text =
+            "**Why does it hiss?** Because of limescale.\n\nIs there parking?\n\nBehind the house.\n\nWhy?";
+        assert_eq!(
+            quoted(text, "**Why"),
+            ["**Why does it hiss?** Because of limescale."]
+        );
+        assert_eq!(
+            quoted(text, "Is there"),
+            ["Is there parking?", "Behind the house."]
+        );
+        assert!(!quoted(text, "Why?").contains(&"Why?".to_owned()));
     }
 
     #[test]

@@ -5,10 +5,10 @@ use std::path::Path;
 use super::limits::LoadLimits;
 use super::loader::{Loaded, Loader};
 use super::sniff::{Kind, sniff};
-use super::text::{extension, has_extension};
+use super::text::{TextLoader, extension, has_extension};
 use crate::error::{Error, Result};
 
-/// Loads files by their content: those without an extension, and those with an extension of old office formats, under
+/// Loads files by their content: those without an extension, which may be plain text in UTF-8, and those with an extension of old office formats, under
 /// which one finds new ones and others. What is found is loaded as its format; a content that no loader knows is refused
 /// with its name.
 ///
@@ -34,7 +34,7 @@ impl ContentLoader {
 
 impl Loader for ContentLoader {
     fn id(&self) -> String {
-        "content-1".to_owned()
+        "content-2".to_owned()
     }
 
     fn accepts(&self, path: &Path) -> bool {
@@ -122,6 +122,7 @@ fn load(kind: Kind, path: &Path, bytes: &[u8], limits: &LoadLimits) -> Result<Lo
         Kind::OldOffice => "save it in a newer format (.docx, .pptx), or as text",
         Kind::Rtf => "save it as .docx or text",
         Kind::Zip => "unpack it",
+        Kind::Other if extension(path).is_none() && is_text(bytes) => return TextLoader.load(path, bytes),
         Kind::Other => {
             return Err(Error::Unreadable {
                 path: path.to_owned(),
@@ -135,6 +136,12 @@ fn load(kind: Kind, path: &Path, bytes: &[u8], limits: &LoadLimits) -> Result<Lo
         path: path.to_owned(),
         reason: format!("it is {}: {remedy}", kind.name()),
     })
+}
+
+/// Whether bytes are UTF-8 without controls, as hardly any other format is.
+fn is_text(bytes: &[u8]) -> bool {
+    let is_layout = |c: char| matches!(c, '\n' | '\r' | '\t' | '\u{c}');
+    std::str::from_utf8(bytes).is_ok_and(|text| text.chars().all(|c| !c.is_control() || is_layout(c)))
 }
 
 #[cfg(not(all(feature = "pdf", feature = "office")))]
@@ -180,5 +187,26 @@ impl Loader for LeftOut {
     fn load(&self, path: &Path, _: &[u8]) -> Result<Loaded> {
         let (kind, feature) = Self::format(path).unwrap_or((Kind::Other, "office"));
         Err(needs(path, kind, feature))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plain_text_needs_no_extension() {
+        let load = |name: &str, bytes: &[u8]| ContentLoader::default().load(Path::new(name), bytes);
+        let loaded = load("NOTES", "Grün\n\tund gut.\r\n".as_bytes()).unwrap();
+        assert_eq!(loaded.text, "Grün\n\tund gut.\r\n");
+        assert_eq!(loaded.metadata["format"], "text".into());
+        for other in [&b"a\0b"[..], b"\xff\xfe\xfa", b"\x1b[31m"] {
+            let error = load("data", other).unwrap_err().to_string();
+            assert!(error.contains("neither its name nor its content"), "{error}");
+        }
+        assert!(
+            load("text.doc", b"text").is_err(),
+            "a name that says something else"
+        );
     }
 }

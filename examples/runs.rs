@@ -87,7 +87,7 @@ fn listing(args: &Args, runs: &[Run]) -> Outcome {
         if at > 0 {
             output::line("")?;
         }
-        output::line(format_args!("{kind}:"))?;
+        output::line(format_args!("{}:", output::on_one_line(&kind)))?;
         output::piece(table)?;
     }
     Ok(())

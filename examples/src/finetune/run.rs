@@ -151,6 +151,13 @@ pub fn run<O: Objective>(args: &Args, prepared: Prepared<O>) -> Result<Ended, Bo
     let report = while_training(|| trainer.run(tuning, &mut trainable));
     progress.finish();
     let report: TrainReport = report?;
+    // Said only now that the trainer has found the settings to be those of the run.
+    if before {
+        args.say(&format!(
+            "the run in {} is finished; this is its result",
+            args.out.display()
+        ))?;
+    }
     if report.outcome == RunOutcome::Cancelled {
         spent.keep();
         let done = count(report.steps, "step");
@@ -315,11 +322,7 @@ fn stands(args: &Args, goes_on: bool, forms: &[Form], state: &Path) -> Result<bo
             Ok(false)
         }
         (true, Ok(true)) => {
-            let before = results.iter().all(|result| result.exists());
-            if before {
-                args.say(&format!("the run in {} is finished; this is its result", args.out.display()))?;
-            }
-            Ok(before)
+            Ok(results.iter().all(|result| result.exists()))
         }
         (false, Ok(true)) => Err(format!(
             "{} has the state of a run; go on with it by --resume, or name another --out",

@@ -225,7 +225,7 @@ fn content_counts_where_the_name_lies() {
             "not a Word",
         ),
         ("a.doc", b"{\\rtf1 tea}", "RTF"),
-        ("unknown", b"plain text", ".txt"),
+        ("unknown", b"not\0text", ".txt"),
         (
             "a.docx",
             b"\xD0\xCF\x11\xE0....E\0n\0c\0r\0y\0p\0t\0e\0d\0P\0a\0c\0k\0a\0g\0e\0",

@@ -73,6 +73,21 @@ impl Claim {
     }
 }
 
+/// Refuses a folder with anything else in it than a `what`, such as "an evaluation", of which the files are written anew.
+///
+/// # Errors
+/// Such a folder, a file, and a folder that cannot be read.
+pub fn holds_only(folder: &Path, what: &str, is_one: impl FnOnce() -> bool) -> Outcome {
+    let out = folder.display();
+    if folder.is_file() {
+        return Err(format!("{out} is a file; --out is a folder").into());
+    }
+    match !holds_anything(folder)? || is_one() {
+        true => Ok(()),
+        false => Err(format!("{out} holds something else than {what}; name another --out").into()),
+    }
+}
+
 /// Refuses a folder of results inside of the documents: they would be read as documents, and the documents would be others with
 /// each run.
 ///

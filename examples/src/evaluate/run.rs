@@ -49,7 +49,8 @@ pub fn evaluate(args: &Args) -> Outcome {
         Path::new("runs").join(format!("evaluate-{}-{time}", args.dataset()))
     });
     claim::outside("--out", &folder, &args.folder)?;
-    is_ours(&folder)?;
+    let is_evaluation = || Experiment::load(&folder).is_ok_and(|there| there.kind == "evaluate");
+    claim::holds_only(&folder, "an evaluation", is_evaluation)?;
     let set = questions(args)?;
     let labelled = args.reader.labelled(&set)?;
     // Models that do not load say so before documents are read.
@@ -107,20 +108,6 @@ pub fn evaluate(args: &Args) -> Outcome {
         return output::json(&show::as_json(args, &evaluation, &folder));
     }
     show::show(&evaluation, &folder)
-}
-
-/// Refuses a folder with anything else in it than an evaluation, of which the files are written anew.
-fn is_ours(folder: &Path) -> Outcome {
-    let shown = folder.display();
-    if folder.is_file() {
-        return Err(format!("{shown} is a file; --out is a folder").into());
-    }
-    let is_empty = !folder.is_dir() || folder.read_dir()?.next().is_none();
-    let is_evaluation = || Experiment::load(folder).is_ok_and(|there| there.kind == "evaluate");
-    match is_empty || is_evaluation() {
-        true => Ok(()),
-        false => Err(format!("{shown} holds something else than an evaluation; name another --out").into()),
-    }
 }
 
 /// How answers come about.

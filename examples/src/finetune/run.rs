@@ -27,7 +27,7 @@ use super::result::{Ended, Finished};
 use super::search::search;
 use super::spent::Spent;
 use super::words::count;
-use crate::Outcome;
+use crate::{Outcome, claim};
 
 /// Everything that a task brings to its run.
 pub struct Prepared<O: Objective> {
@@ -89,7 +89,13 @@ pub fn run<O: Objective>(args: &Args, prepared: Prepared<O>) -> Result<Ended, Bo
     let data = sources.numbers([&train.report, &valid.report, &test.report]);
     let (train, valid, test) = (train.examples, valid.examples, test.examples);
     if !args.plan {
-        holds_nothing_else(&args.out)?;
+        // A run leaves one of these before anything else.
+        let is_run = || {
+            ["spent.json", "state", "search"]
+                .iter()
+                .any(|name| args.out.join(name).exists())
+        };
+        claim::holds_only(&args.out, "a fine-tuning", is_run)?;
     }
     let spent = Spent::begin(&args.out, args.resume);
     let record = record::start(args);
@@ -280,24 +286,6 @@ fn base_model(args: &Args) -> String {
     args.model.strip_prefix("hub:").unwrap_or(&args.model).to_owned()
 }
 
-/// Refuses a folder with files of others, which a run could write over.
-fn holds_nothing_else(out: &Path) -> Outcome {
-    if out.is_file() {
-        return Err(format!("{} is a file; --out is a folder", out.display()).into());
-    }
-    let is_empty = !out.is_dir() || out.read_dir()?.next().is_none();
-    // A run leaves one of these before anything else.
-    let is_run = ["spent.json", "state", "search", "model", "adapter"];
-    match is_empty || is_run.iter().any(|name| out.join(name).exists()) {
-        true => Ok(()),
-        false => Err(format!(
-            "{} holds something else than a fine-tuning; name another --out",
-            out.display()
-        )
-        .into()),
-    }
-}
-
 /// How the folder of the run stands to what is asked for; whether the run was finished before. `goes_on` is what the command
 /// line says, also where a search has begun the run.
 fn stands(args: &Args, goes_on: bool, forms: &[Form], state: &Path) -> Result<bool, Box<dyn Error>> {
@@ -321,9 +309,7 @@ fn stands(args: &Args, goes_on: bool, forms: &[Form], state: &Path) -> Result<bo
             args.say(&format!("{}: no state was saved yet, the run begins anew", state.display()))?;
             Ok(false)
         }
-        (true, Ok(true)) => {
-            Ok(results.iter().all(|result| result.exists()))
-        }
+        (true, Ok(true)) => Ok(results.iter().all(|result| result.exists())),
         (false, Ok(true)) => Err(format!(
             "{} has the state of a run; go on with it by --resume, or name another --out",
             state.display()

@@ -71,6 +71,7 @@ fn a_folder_of_others_is_not_written_into() {
     let mine = folder.path().join("mine");
     fs::create_dir(&mine).unwrap();
     fs::write(mine.join("run.json"), "mine").unwrap();
+    fs::create_dir(mine.join("model")).unwrap();
     let ended = finetune(&line![
         "--model",
         model_of("sft").display(),
@@ -82,7 +83,7 @@ fn a_folder_of_others_is_not_written_into() {
     ]);
     ended.refused(&["mine", "something else than a fine-tuning", "--out"]);
     assert_eq!(fs::read_to_string(mine.join("run.json")).unwrap(), "mine");
-    assert_eq!(mine.read_dir().unwrap().count(), 1);
+    assert_eq!(mine.read_dir().unwrap().count(), 2);
 }
 
 #[test]
